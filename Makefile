@@ -1,0 +1,73 @@
+# Everything happens in .venv, which is made when it is missing and refreshed when a lock file changes.
+# `make PYTHON=python3.13 test` uses another interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK_COMMAND = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' pyproject.toml
+
+# nft and ip live in sbin, which is not on every user's path.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_ROOT_USER_ACTION := ignore
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+# A .venv of another interpreter, or one that was copied along with its tree, is made anew.
+ORIGIN := $(CURDIR) $(PYTHON)
+ifneq ($(file < $(VENV)/origin),$(ORIGIN))
+STALE := stale
+endif
+
+.PHONY: stale
+.PHONY: help demo test bench lint style types imports format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/runtime.stamp ## Run the sandbox: a small Rancher, real agents, real packets (no root needed)
+	@$(BIN)/corral demo --yes
+
+test: $(VENV)/dev.stamp ## Run every test (needs root for network namespaces; installs nftables by apt)
+	@{ command -v nft && command -v ip; } >/dev/null || tools/apt-install nftables iproute2
+	@$(BIN)/python -m pytest
+
+bench: $(VENV)/dev.stamp ## Measure the compiler and the kernel path
+	@$(BIN)/python -m tests.bench
+
+lint: style types imports ## Run all static checks
+
+style: $(VENV)/dev.stamp ## Check rules and format with ruff
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(VENV)/dev.stamp ## Check types with mypy
+	@$(BIN)/mypy
+
+imports: $(VENV)/dev.stamp ## Check that imports go one way
+	@$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/dev.stamp ## Put the source into its format, and fix what ruff can fix
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: ## Pin the dependencies anew (needs uv; LOCK_FLAGS=--upgrade takes the newest versions)
+	@$(LOCK_COMMAND) $(LOCK_FLAGS) --group dev --output-file requirements.lock
+	@$(LOCK_COMMAND) $(LOCK_FLAGS) --group build --constraint requirements.lock --output-file requirements-runtime.lock
+
+$(VENV)/dev.stamp: requirements.lock pyproject.toml tools/venv $(STALE)
+	@tools/venv "$(PYTHON)" $(VENV) $<
+	@touch $(VENV)/runtime.stamp $@
+
+$(VENV)/runtime.stamp: requirements-runtime.lock pyproject.toml tools/venv $(STALE)
+	@tools/venv "$(PYTHON)" $(VENV) $<
+	@touch $@
+
+clean: ## Remove the virtual environment and all caches
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find src tests -name __pycache__ -type d -exec rm -rf {} +
