@@ -1,0 +1,1 @@
+"""Pure model of the environment: stacks, services, containers, networks, endpoints, and what changed."""

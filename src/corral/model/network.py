@@ -1,0 +1,189 @@
+"""Which network is managed: the overlay whose policy is enforced on this host.
+
+`is_default` is not asked: Rancher 1.6 fills it the wrong way round. A network is a candidate when a CNI document
+names its bridge subnet; during an upgrade there are two of the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+
+from corral.model.change import ManagedNetwork
+from corral.model.entities import DEAD_STATES, OWN_ENVIRONMENT, Container, Host, Network, Service, ServiceKey
+from corral.model.placement import Placement
+from corral.model.subnets import host_label, read_subnets, tidy
+from corral.types import Problem, Subnet
+
+NETWORK_DRIVER = "networkDriverService"
+DRIVER_NAME = "cni-driver"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that the choice depends on."""
+
+    self_host: str
+    linked: Iterable[str]
+    hosts: Mapping[str, Host]
+    networks: Mapping[str, Network]
+    services: Mapping[ServiceKey, Service]
+    containers: Mapping[str, Container]
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The managed network, if there is one, and the uuids of all networks whose containers are endpoints.
+
+    `watched` are networks whose containers have a say in the choice; `contested` that services have one too.
+    """
+
+    network: ManagedNetwork | None = None
+    uuids: frozenset[str] = frozenset()
+    watched: frozenset[str] = frozenset()
+    contested: bool = False
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def subnets(self) -> tuple[Subnet, ...]:
+        """The managed subnets; none without a managed network."""
+        return self.network.subnets if self.network else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    network: Network
+    subnets: tuple[Subnet, ...]
+
+
+@dataclass(slots=True)
+class _Findings:
+    subnets: list[Subnet] = field(default_factory=list)
+    uuids: set[str] = field(default_factory=set)
+    watched: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def choose(facts: Facts) -> Choice:
+    """Choose the managed network, and add the networks of linked environments. Never fails: see `problems`."""
+    findings = _Findings()
+    candidates = _candidates(facts, OWN_ENVIRONMENT, findings)
+    if not candidates:
+        findings.problems.append(_no_network(facts))
+        return Choice(problems=tuple(findings.problems))
+    contested = len(candidates) > 1
+    if contested:
+        findings.watched.update(candidate.network.uuid for candidate in candidates)
+    chosen = _best(facts, candidates) if contested else candidates[0]
+    _adopt(chosen, findings)
+    bridge = _bridge(facts, chosen.network, findings)
+    for environment in sorted(facts.linked):
+        _add_linked(facts, environment, findings)
+    network = ManagedNetwork(
+        uuid=chosen.network.uuid,
+        name=chosen.network.name,
+        bridge=bridge,
+        subnets=tidy(findings.subnets),
+        policy=chosen.network.policy,
+        default_policy_action=chosen.network.default_policy_action,
+        others=tuple(_title(candidate.network) for candidate in candidates if candidate is not chosen),
+    )
+    return Choice(network, frozenset(findings.uuids), frozenset(findings.watched), contested, tuple(findings.problems))
+
+
+def _candidates(facts: Facts, environment: str, findings: _Findings) -> list[_Candidate]:
+    """The networks of an environment that a CNI document describes and whose subnets can be read, by name."""
+    hosts = [host for host in facts.hosts.values() if host.environment == environment]
+    candidates = []
+    for network in sorted(facts.networks.values(), key=lambda network: (network.name, network.uuid)):
+        if network.environment != environment:
+            continue
+        if network.bridge_subnet:
+            reading = read_subnets(network, hosts)
+            findings.problems.extend(reading.problems)
+            if reading.subnets:
+                candidates.append(_Candidate(network, reading.subnets))
+        elif network.bridge:
+            message = f"its CNI document names the bridge {network.bridge!r} but no bridgeSubnet"
+            findings.problems.append(Problem(f"network {_title(network)}", message))
+    return candidates
+
+
+def _best(facts: Facts, candidates: list[_Candidate]) -> _Candidate:
+    drivers = _drivers(facts.services)
+
+    def rank(candidate: _Candidate) -> tuple[bool, int, bool]:
+        local = facts.placement.local(candidate.network.uuid)
+        routed = any(_is_router(facts.containers[uuid], facts.services, drivers) for uuid in local)
+        return routed, len(local), candidate.network.state not in DEAD_STATES
+
+    return max(candidates, key=rank)
+
+
+def _drivers(services: Mapping[ServiceKey, Service]) -> Set[ServiceKey]:
+    drivers = {
+        key
+        for key, service in services.items()
+        if service.kind == NETWORK_DRIVER and key.environment == OWN_ENVIRONMENT
+    }
+    if len(drivers) > 1:
+        return {key for key in drivers if key.name == DRIVER_NAME} or drivers
+    return drivers
+
+
+def _is_router(container: Container, services: Mapping[ServiceKey, Service], drivers: Set[ServiceKey]) -> bool:
+    """Whether the container is of a primary service beside the driver in the driver's stack."""
+    service = services.get(container.service) if container.service else None
+    if service is None or service.key in drivers or service.primary_key != service.key:
+        return False
+    return any(service.key.environment == key.environment and service.key.stack == key.stack for key in drivers)
+
+
+def _adopt(candidate: _Candidate, findings: _Findings) -> None:
+    findings.uuids.add(candidate.network.uuid)
+    findings.subnets.extend(candidate.subnets)
+
+
+def _bridge(facts: Facts, network: Network, findings: _Findings) -> str:
+    """The name of this host's bridge, empty where it can not be told."""
+    host = facts.hosts.get(facts.self_host)
+    labels = host.labels if host else {}
+    where = f"network {_title(network)}"
+    subnet_label = host_label(network.bridge_subnet)
+    if subnet_label is not None and subnet_label not in labels:
+        message = f"this host ({facts.self_host or 'unknown'}) lacks the label {subnet_label!r} that names its subnet"
+        findings.problems.append(Problem(where, message))
+    label = host_label(network.bridge)
+    bridge = network.bridge if label is None else labels.get(label, "")
+    if not bridge:
+        reason = f"this host lacks the label {label!r} that names it" if label else "no CNI document names it"
+        findings.problems.append(Problem(where, f"its bridge on this host is not known: {reason}"))
+    return bridge
+
+
+def _add_linked(facts: Facts, environment: str, findings: _Findings) -> None:
+    """Add the networks of a linked environment that have containers. Its faults never reach our own environment."""
+    where = f"linked environment {environment}"
+    if not any(host.environment == environment for host in facts.hosts.values()):
+        findings.problems.append(Problem(where, "the metadata lists no hosts of it"))
+    candidates = _candidates(facts, environment, findings)
+    if not candidates:
+        findings.problems.append(Problem(where, "the metadata lists no network of it with a readable bridge subnet"))
+    findings.watched.update(candidate.network.uuid for candidate in candidates)
+    for candidate in candidates:
+        if facts.placement.populated(candidate.network.uuid):
+            _adopt(candidate, findings)
+
+
+def _no_network(facts: Facts) -> Problem:
+    listed = sorted(_title(network) for network in facts.networks.values() if network.environment == OWN_ENVIRONMENT)
+    message = (
+        f"none of the networks that the metadata lists ({', '.join(listed) or 'none'}) "
+        "has a CNI document with a readable bridgeSubnet: nothing can be enforced"
+    )
+    return Problem("managed network", message)
+
+
+def _title(network: Network) -> str:
+    return f"{network.name} ({network.uuid})"

@@ -1,0 +1,48 @@
+"""Endpoints by the names that people use."""
+
+from __future__ import annotations
+
+from corral.model.endpoint import Endpoint
+from corral.model.entities import Container, ServiceKey, StackKey
+from corral.model.lookup import describe, find_endpoints
+from corral.types import Address
+
+A, B, C = (Address.parse(f"10.42.0.{number}") for number in (2, 3, 4))
+WEB = ServiceKey("", "front", "web")
+CONTAINERS = {
+    "u-a": Container(uuid="u-a", name="Front-web-1", service=WEB, stack=StackKey("", "front")),
+    "u-b": Container(uuid="u-b", name="front-web-2", service=WEB, stack=StackKey("", "front")),
+    "u-c": Container(uuid="u-c", name="lonely"),
+}
+ENDPOINTS = {
+    A: Endpoint(A, ("u-a",), services=frozenset({WEB})),
+    B: Endpoint(B, ("u-b",), services=frozenset({WEB})),
+    C: Endpoint(C, ("u-c",)),
+}
+
+
+def find(name: str) -> tuple[Address, ...]:
+    return find_endpoints(name, ENDPOINTS, CONTAINERS).addresses
+
+
+def test_an_address_stands_for_itself_even_when_unknown() -> None:
+    assert find("10.42.9.9") == (Address.parse("10.42.9.9"),)
+
+
+def test_names_in_any_case() -> None:
+    assert find("FRONT-WEB-1") == (A,)
+    assert find("u-c") == (C,)
+    assert find("Front/Web") == (A, B)
+
+
+def test_a_typo_gets_suggestions() -> None:
+    found = find_endpoints("front/wev", ENDPOINTS, CONTAINERS)
+    assert found.addresses == ()
+    assert "front/web" in found.suggestions
+
+
+def test_descriptions_say_as_much_as_is_known() -> None:
+    assert describe(A, ENDPOINTS, CONTAINERS) == "front/web/Front-web-1 (10.42.0.2)"
+    assert describe(C, ENDPOINTS, CONTAINERS) == "lonely (10.42.0.4)"
+    assert describe(A, ENDPOINTS, {}) == "10.42.0.2"
+    assert describe(Address.parse("10.42.9.9"), ENDPOINTS, CONTAINERS) == "10.42.9.9 (no known endpoint)"
