@@ -1,0 +1,44 @@
+"""`corral agent`: the daemon."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from corral.config import load_settings
+from corral.daemon.agent import run_agent
+
+
+def agent(
+    metadata_url: Annotated[str | None, typer.Option(help="Metadata service.", show_default=False)] = None,
+    ca_file: Annotated[str | None, typer.Option(help="PEM bundle for a Rancher server with its own CA.")] = None,
+    listen: Annotated[str | None, typer.Option(help="Health endpoint, host:port.")] = None,
+    mode: Annotated[str | None, typer.Option(help="enforce or off.")] = None,
+    unknown_endpoints: Annotated[str | None, typer.Option(help="default or allow.")] = None,
+    on_stale: Annotated[str | None, typer.Option(help="keep or open.")] = None,
+    stale_after: Annotated[str | None, typer.Option(help="A duration such as 10m.")] = None,
+    on_exit: Annotated[str | None, typer.Option(help="keep or remove the table on SIGTERM.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="console or json.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    loop: Annotated[str | None, typer.Option(help="uvloop or asyncio.")] = None,
+) -> None:
+    """Watch Rancher, compile the policy, enforce it in this network namespace, serve the health endpoint.
+
+    Each option can also be given by its CORRAL_* variable.
+    """
+    flags = {
+        "metadata_url": metadata_url,
+        "ca_file": ca_file,
+        "listen": listen,
+        "mode": mode,
+        "unknown_endpoints": unknown_endpoints,
+        "on_stale": on_stale,
+        "stale_after": stale_after,
+        "on_exit": on_exit,
+        "log_format": log_format,
+        "log_level": log_level,
+        "loop": loop,
+    }
+    run_agent(load_settings(os.environ, flags))

@@ -1,0 +1,60 @@
+"""The command tree and the exit statuses.
+
+0 fine; 1 the answer is "no" (denied, invalid, different); 2 wrong usage or bad input; 3 can not be reached.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import corral
+from corral.cli import agent, cleanup, demo, inspect
+from corral.cli.output import errors
+from corral.errors import CorralError, UsageError
+
+app = typer.Typer(
+    name="corral",
+    help="Network policy for Rancher 1.x environments and PastureStack, enforced by nftables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+app.command(name="agent")(agent.agent)
+app.command(name="demo")(demo.demo)
+app.command(name="status")(inspect.status)
+app.command(name="explain")(inspect.explain)
+app.command(name="ruleset")(inspect.ruleset)
+app.command(name="cleanup")(cleanup.cleanup)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"corral {corral.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run a command; what goes wrong on purpose becomes one line and an exit status."""
+    try:
+        app()
+    except UsageError as error:
+        _fail(error, 2)
+    except CorralError as error:
+        _fail(error, 3)
+
+
+def _fail(error: CorralError, status: int) -> None:
+    errors.print(f"corral: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(status)

@@ -1,0 +1,21 @@
+"""`corral cleanup`: remove corral's table, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+from corral.cli.output import say
+from corral.dataplane.kernel import KernelDataplane
+
+
+def cleanup() -> None:
+    """Remove corral's nftables table from this network namespace, nothing else. Works without an agent."""
+    removed = asyncio.run(_remove())
+    say("table inet corral removed" if removed else "no table inet corral here: nothing to remove")
+
+
+async def _remove() -> bool:
+    async with KernelDataplane() as dataplane:
+        present = await dataplane.dump() is not None
+        await dataplane.delete_table()
+        return present

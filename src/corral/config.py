@@ -1,0 +1,159 @@
+"""Settings: environment variables and flags, read once into a frozen value.
+
+`CORRAL_*` names are ours, so an unknown one is an error; the credentials also come under the names that
+Rancher (`CATTLE_*`) and PastureStack (`PLATFORM_*`) give to their agents.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError, field_validator
+
+from corral.errors import UsageError
+
+PREFIX = "CORRAL_"
+CREDENTIAL_FIELDS = ("url", "access_key", "secret_key")
+CREDENTIAL_FAMILIES = ("CORRAL_RANCHER_", "PLATFORM_", "CATTLE_")
+# Where Rancher's and PastureStack's agents put a private CA.
+WELL_KNOWN_CA_FILES = (Path("/var/lib/pasturestack/etc/ssl/ca.crt"), Path("/var/lib/rancher/etc/ssl/ca.crt"))
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Mode(StrEnum):
+    """Whether verdicts reach the kernel."""
+
+    ENFORCE = "enforce"
+    OFF = "off"
+
+
+class Listen(str):
+    """A `host:port` to listen on."""
+
+    __slots__ = ()
+
+    @property
+    def host(self) -> str:
+        return self.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.rpartition(":")[2])
+
+
+def _duration(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("a number with a unit is allowed: 500ms, 30s, 10m, 2h, 1d")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def _listen(value: object) -> Listen:
+    host, colon, port = str(value).rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) <= 65535):
+        raise ValueError("host:port is allowed, such as 127.0.0.1:8799")
+    return Listen(value)
+
+
+class Settings(BaseModel):
+    """Everything that `corral agent` can be told; the field names are the variables' without `CORRAL_`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    metadata_url: str = "http://169.254.169.250/2016-07-29"
+    rancher_url: str | None = None
+    rancher_access_key: str | None = None
+    rancher_secret_key: SecretStr | None = None
+    ca_file: Path | None = None
+    listen: Annotated[Listen, BeforeValidator(_listen)] = Listen("127.0.0.1:8799")
+    mode: Mode = Mode.ENFORCE
+    unknown_endpoints: Literal["default", "allow"] = "default"
+    on_stale: Literal["keep", "open"] = "keep"
+    stale_after: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(minutes=10)
+    on_exit: Literal["keep", "remove"] = "keep"
+    log_format: Literal["console", "json"] | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    loop: Literal["uvloop", "asyncio"] = "uvloop"
+
+    @field_validator("metadata_url", "rancher_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+            raise ValueError("an http:// or https:// address is allowed")
+        return value.rstrip("/") if value is not None else None
+
+    @field_validator("ca_file")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("the path of a PEM file is allowed; there is none here")
+        return value
+
+    @property
+    def has_credentials(self) -> bool:
+        return None not in (self.rancher_url, self.rancher_access_key, self.rancher_secret_key)
+
+
+def variable_of(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def load_settings(environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings; flags (by field name, None where not given) win over variables.
+
+    Raises UsageError naming every fault: the variable, what was given, what is allowed.
+    """
+    given = _variables(environment) | {name: value for name, value in (flags or {}).items() if value is not None}
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        raise UsageError("; ".join(_fault(detail) for detail in error.errors())) from None
+    if settings.ca_file is None:
+        present = next((path for path in WELL_KNOWN_CA_FILES if path.is_file()), None)
+        return settings.model_copy(update={"ca_file": present})
+    return settings
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    fields = {variable_of(name): name for name in Settings.model_fields}
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in fields)
+    if unknown:
+        raise UsageError("; ".join(_unknown(name, fields) for name in unknown))
+    given = {field: environment[name] for name, field in fields.items() if environment.get(name)}
+    return {name: value for name, value in given.items() if not name.startswith("rancher_")} | _credentials(environment)
+
+
+def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """All three of one family, or none: a mixture would send one server's key to another."""
+    for family in CREDENTIAL_FAMILIES:
+        values = {field: environment.get(family + field.upper(), "") for field in CREDENTIAL_FIELDS}
+        if all(values.values()):
+            return {f"rancher_{field}": value for field, value in values.items()}
+        missing = [family + field.upper() for field, value in values.items() if not value]
+        if len(missing) < len(values) and family == CREDENTIAL_FAMILIES[0]:
+            raise UsageError(f"{', '.join(missing)} not set: the three {family}* variables go together")
+    return {}
+
+
+def _unknown(name: str, known: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return f"{name}: unknown setting; the nearest known one is {near[0]}"
+
+
+def _fault(detail: Any) -> str:
+    name = variable_of(str(detail["loc"][0]))
+    given = "" if "SECRET" in name or "KEY" in name else f"{detail['input']!r} given; "
+    reason = str(detail["msg"]).removeprefix("Value error, ")
+    return f"{name}: {given}{reason}"

@@ -1,0 +1,183 @@
+"""`corral agent`: the parts put together, their tasks owned by one group, stopped by signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+
+import structlog
+import uvloop
+
+import corral
+from corral.config import Mode, Settings
+from corral.daemon.desk import Desk
+from corral.daemon.engine import Engine
+from corral.daemon.facts import Facts
+from corral.daemon.feeds import EventFeed, follow_metadata
+from corral.daemon.logs import configure_logs
+from corral.daemon.report import Report
+from corral.daemon.watch import watch_bridge, watch_clock, watch_foreign_changes
+from corral.dataplane.base import Dataplane
+from corral.dataplane.kernel import KernelDataplane
+from corral.errors import DataplaneError
+from corral.nft.tracker import Tracker
+from corral.sources.credentials import Credentials, tls_context
+from corral.sources.events import EventSource
+from corral.sources.metadata import MetadataSource
+from corral.sources.rancher import RancherClient
+from corral.sources.status import SourceStatus
+from corral.web.server import build_app, serve
+
+log = structlog.get_logger()
+
+
+def run_agent(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises UsageError for a setting that turns out to be unusable."""
+    configure_logs(settings.log_format, settings.log_level)
+    factory = uvloop.new_event_loop if settings.loop == "uvloop" else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    async with KernelDataplane() as dataplane:
+        await Agent(settings, dataplane).run()
+
+
+class _StopError(Exception):
+    """Ends the task group."""
+
+
+class Agent:
+    """One agent. `started` is called with the health endpoint's port once it listens."""
+
+    def __init__(
+        self, settings: Settings, dataplane: Dataplane, *, started: Callable[[int], None] | None = None
+    ) -> None:
+        enforce = settings.mode is not Mode.OFF
+        self.facts = Facts(mode_off=not enforce, bridge_error="bridge filtering: not checked yet" if enforce else None)
+        self.tracker = Tracker()
+        self._bridge_woken = asyncio.Event()
+        self.desk = Desk(
+            self.tracker,
+            self.facts,
+            unknown_allowed=settings.unknown_endpoints == "allow",
+            network_changed=self._bridge_woken.set,
+        )
+        self.engine = Engine(
+            dataplane, self.tracker, self.facts, enforceable=lambda: self.desk.enforceable or self.facts.opened
+        )
+        self._settings = settings
+        self._dataplane = dataplane
+        self._started = started
+        self._stop = asyncio.Event()
+        self._metadata = SourceStatus("metadata", on_change=self._metadata_turned)
+        self._events = SourceStatus("events", on_change=self._events_turned)
+
+    def stop(self) -> None:
+        """End `run`, cleanly."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until `stop` or a signal."""
+        log.info("corral agent starts", version=corral.__version__, mode=self._settings.mode)
+        self._handle_signals()
+        async with AsyncExitStack() as stack:
+            listen = self._settings.listen
+            port = await stack.enter_async_context(
+                serve(build_app(self._report(), listen.host), listen.host, listen.port)
+            )
+            if self._started:
+                self._started(port)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for name, duty in self._duties().items():
+                        group.create_task(_for_ever(name, duty), name=name)
+                    group.create_task(self._stopped(), name="stop")
+            except* _StopError:
+                pass
+        await self._leave()
+
+    async def _stopped(self) -> None:
+        await self._stop.wait()
+        raise _StopError
+
+    def _duties(self) -> dict[str, Coroutine[object, object, None]]:
+        settings = self._settings
+        metadata = MetadataSource(settings.metadata_url, status=self._metadata)
+        duties = {
+            "metadata": follow_metadata(metadata, self.desk, self.engine),
+            "clock": watch_clock(settings, self.desk, self.engine, self.facts, self._metadata),
+        }
+        if settings.mode is Mode.OFF:
+            duties["removal"] = self._keep_removed()
+        else:
+            duties["engine"] = self.engine.run()
+            duties["bridge"] = watch_bridge(self.desk, self.facts, self._bridge_woken)
+            duties["foreign changes"] = watch_foreign_changes(self._dataplane, self.engine)
+        if settings.has_credentials:
+            duties["events"] = self._event_feed().run()
+        return duties
+
+    def _event_feed(self) -> EventFeed:
+        settings = self._settings
+        if settings.rancher_url is None or settings.rancher_access_key is None or settings.rancher_secret_key is None:
+            raise RuntimeError("an event feed needs credentials")
+        secret = settings.rancher_secret_key.get_secret_value()
+        credentials = Credentials.of(settings.rancher_url, settings.rancher_access_key, secret)
+        tls = tls_context(settings.ca_file)
+        source = EventSource(credentials, tls=tls, status=self._events)
+        return EventFeed(source, RancherClient(credentials, tls=tls), self.desk, self.engine)
+
+    def _report(self) -> Report:
+        sources = {"metadata": self._metadata}
+        if self._settings.has_credentials:
+            sources["events"] = self._events
+        return Report(self._settings, self.facts, self.desk, self.tracker, self._dataplane, sources)
+
+    async def _keep_removed(self) -> None:
+        """Mode off: a table left by an earlier run would go on enforcing a policy that nobody updates."""
+        try:
+            if await self._dataplane.dump() is not None:
+                await self._dataplane.delete_table()
+                log.warning("table of an earlier run removed: mode is off")
+        except DataplaneError as error:
+            self.facts.kernel_error = str(error)
+        await asyncio.Event().wait()
+
+    async def _leave(self) -> None:
+        if self._settings.on_exit == "remove":
+            await self._dataplane.delete_table()
+        log.info("corral agent stopped", table=self._settings.on_exit)
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        loop.add_signal_handler(signal.SIGINT, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self.engine.doubt, "SIGHUP")
+
+    def _metadata_turned(self, status: SourceStatus) -> None:
+        self.facts.metadata_error = None if status.connected else str(status.last_error)
+        _log_turn(status)
+        if status.connected and self.facts.opened:
+            self.desk.resume()
+            self.engine.wake()
+
+    def _events_turned(self, status: SourceStatus) -> None:
+        self.facts.events_error = None if status.connected else str(status.last_error)
+        _log_turn(status)
+
+
+def _log_turn(status: SourceStatus) -> None:
+    if status.connected:
+        log.info("source connected", source=status.name)
+    else:
+        log.warning("source failed", source=status.name, error=str(status.last_error))
+
+
+async def _for_ever(name: str, duty: Coroutine[object, object, None]) -> None:
+    """A duty that returns has failed: nothing would do it any more, and nobody would know."""
+    await duty
+    raise RuntimeError(f"the task {name!r} ended")

@@ -1,0 +1,126 @@
+"""From inputs to the desired ruleset: inventory, policy and compiler, kept in step. No I/O, no clock.
+
+A policy that can not be accepted leaves the last good one in force; an inventory that has lost its managed
+network leaves the last good picture in force. Both are noted as facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from corral.daemon.facts import Facts
+from corral.errors import PolicyError
+from corral.model.change import Change, ManagedNetwork
+from corral.model.endpoint import Endpoint
+from corral.model.entities import Snapshot
+from corral.model.inventory import Inventory
+from corral.model.updates import Update
+from corral.nft.tracker import Tracker
+from corral.policy.compiler import Compiler
+from corral.policy.rules import Policy
+from corral.policy.validate import parse_policy
+from corral.policy.verdict import Scene
+from corral.types import Action, Address
+
+
+class Desk:
+    """Feeds the inventory and passes exactly what changed to the compiler."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        facts: Facts,
+        *,
+        unknown_allowed: bool,
+        network_changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.inventory = Inventory()
+        self.policy: Policy | None = None
+        self.network: ManagedNetwork | None = None
+        self._compiler = Compiler(tracker, unknown_allowed=unknown_allowed)
+        self._unknown_allowed = unknown_allowed
+        self._facts = facts
+        self._network_changed = network_changed
+        self._waiting: dict[Address, Endpoint | None] = {}
+
+    def load(self, snapshot: Snapshot, now: float) -> bool:
+        """Take a snapshot in; True when the desired ruleset may differ. `now` is monotonic seconds."""
+        change = self.inventory.load(snapshot, now)
+        first = not self._facts.inventory_loaded
+        self._facts.inventory_loaded = True
+        return self._take(change, network=change.network or first) or first
+
+    def apply(self, update: Update, now: float) -> bool:
+        """Take an event's update in."""
+        return self._take(self.inventory.apply(update, now))
+
+    def expire(self, now: float) -> bool:
+        """Forget what events said and no snapshot confirmed in time."""
+        return self._take(self.inventory.expire(now))
+
+    def suspend(self) -> None:
+        """Judge nothing until `resume`: the policy is taken for a plain allow."""
+        self._facts.opened = True
+        self._compiler.set_policy(Policy(default=Action.ALLOW))
+
+    def resume(self) -> None:
+        """Put the last good policy back in force."""
+        self._facts.opened = False
+        if self.policy is not None:
+            self._compiler.set_policy(self.policy)
+
+    @property
+    def enforceable(self) -> bool:
+        """Whether there is anything to put into the kernel: a picture and, once, a good policy."""
+        return self.network is not None and self.policy is not None
+
+    def scene(self) -> Scene | None:
+        """What the reference verdict judges by: the very policy, subnets and endpoints that are compiled."""
+        if self.network is None or self.policy is None:
+            return None
+        return Scene(
+            policy=self.policy,
+            subnets=self.network.subnets,
+            endpoints=self.inventory.endpoints,
+            unknown_allowed=self._unknown_allowed,
+        )
+
+    def _take(self, change: Change, *, network: bool | None = None) -> bool:
+        self._waiting.update(change.endpoints)
+        if change.problems:
+            self._facts.inventory_problems = self.inventory.problems
+        if change.network if network is None else network:
+            self._take_network(self.inventory.network)
+        if self.inventory.network is None:
+            return False
+        return self._compile(bool(network) or change.network)
+
+    def _take_network(self, network: ManagedNetwork | None) -> None:
+        if network is None:
+            self._facts.network_error = "no managed network found; the last picture stays in force"
+            return
+        self._facts.network_error = None
+        if self.network is None or (network.subnets, network.bridge) != (self.network.subnets, self.network.bridge):
+            self._compiler.set_boundary(network.subnets, network.bridge)
+        self.network = network
+        self._take_policy(network)
+        self._network_changed()
+
+    def _take_policy(self, network: ManagedNetwork) -> None:
+        try:
+            policy = parse_policy(network.policy, network.default_policy_action)
+        except PolicyError as error:
+            self._facts.policy_problems = error.problems
+            return
+        self._facts.policy_problems = ()
+        if policy != self.policy:
+            self.policy = policy
+            if not self._facts.opened:
+                self._compiler.set_policy(policy)
+
+    def _compile(self, touched: bool) -> bool:
+        waiting: Mapping[Address, Endpoint | None] = self._waiting
+        if waiting:
+            self._waiting = {}
+            self._compiler.update(waiting)
+        return touched or bool(waiting)

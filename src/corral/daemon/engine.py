@@ -1,0 +1,132 @@
+"""Desired ruleset -> kernel: the one writer, one transaction for each batch of changes.
+
+While a transaction is being committed, further changes collect into the next one. Whatever is in doubt
+(start, refusal, no answer, a foreign change) has one way out: dump, compare, commit the difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from corral.daemon.facts import Facts
+from corral.dataplane.base import Dataplane
+from corral.errors import DataplaneError
+from corral.nft.tracker import Tracker
+from corral.nft.transaction import Transaction
+from corral.sources.backoff import Backoff
+
+log = structlog.get_logger()
+
+# Removals wait for RCU in the kernel and nobody waits for them: they come after a quiet moment.
+GARBAGE_DELAY = 1.0
+COMPARE_INTERVAL = 60.0
+
+
+class Engine:
+    """Commits what the tracker has pending whenever it is woken; owns the dataplane's writes."""
+
+    def __init__(
+        self,
+        dataplane: Dataplane,
+        tracker: Tracker,
+        facts: Facts,
+        *,
+        enforceable: Callable[[], bool],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._dataplane = dataplane
+        self._tracker = tracker
+        self._facts = facts
+        self._enforceable = enforceable
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._doubt: str | None = "start"
+        self._alien: tuple[str, ...] = ()
+        self._backoff = Backoff(first=0.05, limit=5.0)
+        self._compared_at = 0.0
+
+    def wake(self) -> None:
+        """Something may be pending."""
+        self._wake.set()
+
+    def doubt(self, reason: str) -> None:
+        """The kernel may differ from what we believe: compare with it before anything else."""
+        self._doubt = reason
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve for ever; cancelling is clean at every point, for a commit is atomic in the kernel."""
+        while True:
+            await self._sleep_until_woken()
+            self._wake.clear()
+            try:
+                await self._round()
+            except DataplaneError as error:
+                await self._failed(error)
+
+    async def _sleep_until_woken(self) -> None:
+        garbage = self._enforceable() and bool(self._tracker.garbage())
+        try:
+            async with asyncio.timeout(GARBAGE_DELAY if garbage else COMPARE_INTERVAL):
+                await self._wake.wait()
+        except TimeoutError:
+            if garbage:
+                await self._collect_garbage()
+            else:
+                self._doubt = self._doubt or "periodic comparison"
+                self._wake.set()
+
+    async def _round(self) -> None:
+        reason = self._doubt
+        if reason is not None:
+            await self._compare()
+        if not self._enforceable():
+            return
+        transaction = self._tracker.replace() if self._alien else self._tracker.pending()
+        if transaction:
+            await self._commit(transaction)
+            if reason not in {None, "start"}:
+                self._repaired(str(reason), len(transaction.operations))
+            self._alien = ()
+        self._facts.programmed = True
+        self._facts.kernel_error = None
+        self._doubt = None if self._doubt is reason else self._doubt
+
+    async def _compare(self) -> None:
+        dump = await self._dataplane.dump()
+        self._alien = dump.alien if dump else ()
+        self._tracker.adopt(dump.ruleset if dump else None)
+
+    async def _commit(self, transaction: Transaction) -> None:
+        started = time.perf_counter()
+        await self._dataplane.commit(transaction)
+        self._tracker.committed(transaction)
+        self._backoff.reset()
+        self._facts.commits += 1
+        self._facts.last_commit_at = self._clock()
+        self._facts.last_commit_seconds = time.perf_counter() - started
+        log.debug("committed", operations=len(transaction.operations), seconds=self._facts.last_commit_seconds)
+
+    async def _collect_garbage(self) -> None:
+        try:
+            await self._commit(self._tracker.garbage())
+        except DataplaneError as error:
+            await self._failed(error)
+
+    def _repaired(self, reason: str, operations: int) -> None:
+        self._facts.repairs += 1
+        self._facts.last_repair = reason
+        log.warning("ruleset repaired", cause=reason, operations=operations)
+
+    async def _failed(self, error: DataplaneError) -> None:
+        self._facts.failed_commits += 1
+        self._facts.programmed = False
+        if self._facts.kernel_error != str(error):
+            log.error("kernel refused", error=str(error), errno=error.errno)
+        self._facts.kernel_error = str(error)
+        self.doubt(f"after: {error}")
+        await asyncio.sleep(self._backoff.next_delay())

@@ -1,0 +1,96 @@
+"""The answer to "may A reach B?": the reference verdict for every flow that the question covers. Pure."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice, product
+from typing import Any
+
+from corral.daemon.desk import Desk
+from corral.errors import UnreachableError, UsageError
+from corral.model.lookup import describe, find_endpoints
+from corral.policy.verdict import Judgement, Scene, judge
+from corral.types import Action, Address, Flow, Protocol
+
+# A service of hundreds of containers asked against another: enough to see whether verdicts differ.
+PAIRS_LIMIT = 1000
+
+_PORT = re.compile(r"(\d{1,5})(?:/(tcp|udp))?")
+
+
+def explain(desk: Desk, client: str, server: str, port: str | None) -> dict[str, Any]:
+    """Judge client -> server; `verdict` is `deny` when any flow of the question is denied.
+
+    Raises UsageError for a name that nothing carries, UnreachableError while nothing is known yet.
+    """
+    scene = desk.scene()
+    if scene is None:
+        raise UnreachableError("nothing is known yet: the agent waits for the metadata service or a first good policy")
+    protocols = _protocols(port)
+    pairs = islice(product(_resolve(desk, client), _resolve(desk, server)), PAIRS_LIMIT)
+    flows = [Flow(one, other, protocol, number) for one, other in pairs for protocol, number in protocols]
+    judged = [(flow, judge(scene, flow)) for flow in flows]
+    return {
+        "client": client,
+        "server": server,
+        "port": port,
+        "verdict": _overall([judgement for _, judgement in judged]),
+        "flows": _grouped(desk, scene, judged),
+    }
+
+
+def _protocols(port: str | None) -> list[tuple[Protocol, int | None]]:
+    if port is None:
+        return [(Protocol.ICMP, None)]
+    match = _PORT.fullmatch(port.strip().lower())
+    if match is None or not 1 <= int(match[1]) <= 65535:
+        raise UsageError(f"port: {port!r} given; 1-65535 is allowed, alone or with /tcp or /udp")
+    names = [match[2]] if match[2] else ["tcp", "udp"]
+    return [(Protocol(name), int(match[1])) for name in names]
+
+
+def _resolve(desk: Desk, name: str) -> tuple[Address, ...]:
+    found = find_endpoints(name, desk.inventory.endpoints, desk.inventory.containers)
+    if found.addresses:
+        return found.addresses
+    hint = f"; did you mean {' or '.join(found.suggestions)}?" if found.suggestions else ""
+    raise UsageError(f"no endpoint is called {name!r}; an address, a container's name or uuid, or stack/service{hint}")
+
+
+def _overall(judgements: list[Judgement]) -> str:
+    actions = {judgement.action for judgement in judgements}
+    if Action.DENY in actions:
+        return "deny"
+    return "allow" if Action.ALLOW in actions else "not judged"
+
+
+def _grouped(desk: Desk, scene: Scene, judged: list[tuple[Flow, Judgement]]) -> list[dict[str, Any]]:
+    """One entry for each distinct answer, with the first flow it was given for."""
+    groups: dict[tuple[object, ...], dict[str, Any]] = {}
+    for flow, judgement in judged:
+        key = (flow.protocol, judgement.action, judgement.rule, judgement.sentence)
+        if key in groups:
+            groups[key]["count"] += 1
+        else:
+            groups[key] = _entry(desk, scene, flow, judgement)
+    return list(groups.values())
+
+
+def _entry(desk: Desk, scene: Scene, flow: Flow, judgement: Judgement) -> dict[str, Any]:
+    endpoints, containers = desk.inventory.endpoints, desk.inventory.containers
+    server = endpoints.get(flow.server)
+    rule = judgement.rule
+    return {
+        "client": describe(flow.client, endpoints, containers),
+        "server": describe(flow.server, endpoints, containers),
+        "protocol": flow.protocol,
+        "port": flow.port,
+        "verdict": judgement.action or "not judged",
+        "decided_by": judgement.decided_by,
+        "rule": rule,
+        "rule_text": str(scene.policy.rules[rule]) if rule is not None else None,
+        "sentence": judgement.sentence,
+        "steps": [{"rule": step.rule, "matched": step.matched, "why": step.why} for step in judgement.steps],
+        "enforced_here": bool(server and server.local) or server is None,
+        "count": 1,
+    }

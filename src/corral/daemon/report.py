@@ -1,0 +1,144 @@
+"""The agent as its health endpoint shows it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from typing import Any
+
+import corral
+from corral.config import Settings
+from corral.daemon.desk import Desk
+from corral.daemon.explain import explain
+from corral.daemon.facts import Facts
+from corral.dataplane.base import Dataplane
+from corral.nft.text import render, render_transaction
+from corral.nft.tracker import Tracker, difference
+from corral.policy.rules import Policy
+from corral.sources.status import SourceStatus
+from corral.web.metrics import render_metrics
+from corral.web.views import Json, Which
+
+
+def policy_digest(policy: Policy) -> str:
+    """Names a policy by its meaning: equal policies have equal digests, however they were written."""
+    text = "\n".join([f"default {policy.default}", *map(str, policy.rules)])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class Report:
+    """Implements `corral.web.views.AgentView`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        facts: Facts,
+        desk: Desk,
+        tracker: Tracker,
+        dataplane: Dataplane | None,
+        sources: dict[str, SourceStatus],
+    ) -> None:
+        self._settings = settings
+        self._facts = facts
+        self._desk = desk
+        self._tracker = tracker
+        self._dataplane = dataplane
+        self._sources = sources
+
+    def health(self) -> tuple[bool, Json]:
+        """Readiness, and `status` with `reasons`."""
+        return self._facts.ready, {"status": self._facts.status, "reasons": self._facts.reasons()}
+
+    def state(self) -> Json:
+        """What the agent knows, enforces and waits for."""
+        _, health = self.health()
+        return {
+            "version": corral.__version__,
+            "mode": self._settings.mode,
+            **health,
+            "host": self._host(),
+            "network": self._network(),
+            "policy": self.policy(),
+            "inventory": self._inventory(),
+            "sources": {name: status.describe() for name, status in self._sources.items()},
+            "kernel": self._kernel(),
+        }
+
+    def policy(self) -> Json:
+        """The policy in force, and why a newer one is not."""
+        policy = self._desk.policy
+        problems = [{"where": problem.where, "message": problem.message} for problem in self._facts.policy_problems]
+        if policy is None:
+            return {"in_force": False, "digest": None, "default": None, "rules": [], "problems": problems}
+        return {
+            "in_force": self._facts.programmed and not self._facts.opened,
+            "digest": policy_digest(policy),
+            "default": str(policy.default) if policy.default_is_set else "not set (allow)",
+            "rules": [str(rule) for rule in policy.rules],
+            "problems": problems,
+        }
+
+    def explain(self, client: str, server: str, port: str | None) -> Json:
+        """The verdict for a flow and the rule that decides it."""
+        return explain(self._desk, client, server, port)
+
+    async def ruleset(self, which: Which) -> str:
+        """As nft text; the difference as the commands that would close it."""
+        if which is Which.DESIRED:
+            return render(self._tracker.desired_ruleset())
+        dump = await self._dataplane.dump() if self._dataplane else None
+        if which is Which.INSTALLED:
+            return render(dump.ruleset) if dump else ""
+        alien = "".join(f"# alien: {sentence}\n" for sentence in dump.alien) if dump else ""
+        return alien + render_transaction(difference(self._tracker.desired_ruleset(), dump.ruleset if dump else None))
+
+    async def metrics(self) -> bytes:
+        """Prometheus text."""
+        counters = await self._dataplane.counters() if self._dataplane and self._facts.programmed else {}
+        ages = {name: status.age() for name, status in self._sources.items()}
+        return render_metrics(self._facts, self._inventory(), counters, ages)
+
+    def _host(self) -> Json:
+        inventory = self._desk.inventory
+        host = inventory.hosts.get(inventory.self_host)
+        return {"uuid": inventory.self_host, "name": host.name if host else None}
+
+    def _network(self) -> Json | None:
+        network = self._desk.network
+        if network is None:
+            return None
+        return {
+            "name": network.name,
+            "uuid": network.uuid,
+            "bridge": network.bridge,
+            "subnets": [str(subnet) for subnet in network.subnets],
+            "others": list(network.others),
+        }
+
+    def _inventory(self) -> dict[str, int]:
+        inventory = self._desk.inventory
+        kinds = Counter((endpoint.local, endpoint.system) for endpoint in inventory.endpoints.values())
+        return {
+            "hosts": len(inventory.hosts),
+            "stacks": len(inventory.stacks),
+            "services": len(inventory.services),
+            "containers": len(inventory.containers),
+            "endpoints": len(inventory.endpoints),
+            "local_endpoints": kinds[True, False] + kinds[True, True],
+            "system_endpoints": kinds[True, True] + kinds[False, True],
+        }
+
+    def _kernel(self) -> dict[str, Any]:
+        facts = self._facts
+        age = None if facts.last_commit_at is None else time.time() - facts.last_commit_at
+        return {
+            "programmed": facts.programmed,
+            "pending": bool(self._tracker.pending()),
+            "commits": facts.commits,
+            "failed_commits": facts.failed_commits,
+            "repairs": facts.repairs,
+            "last_repair": facts.last_repair,
+            "last_commit_age_seconds": age,
+            "last_commit_seconds": facts.last_commit_seconds,
+        }

@@ -1,0 +1,103 @@
+"""Settings: sources, precedence, and errors that say what, where and what is allowed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corral.config import Mode, load_settings
+from corral.errors import UsageError
+
+CATTLE = {
+    "CATTLE_URL": "http://rancher:8080/v1",
+    "CATTLE_ACCESS_KEY": "cattle",
+    "CATTLE_SECRET_KEY": "secret-of-cattle",
+}
+PLATFORM = {
+    "PLATFORM_URL": "http://pasture:8080/v1",
+    "PLATFORM_ACCESS_KEY": "platform",
+    "PLATFORM_SECRET_KEY": "secret-of-platform",
+}
+
+
+def test_defaults() -> None:
+    settings = load_settings({})
+    assert settings.metadata_url == "http://169.254.169.250/2016-07-29"
+    assert (settings.listen.host, settings.listen.port) == ("127.0.0.1", 8799)
+    assert settings.mode is Mode.ENFORCE
+    assert settings.stale_after == timedelta(minutes=10)
+    assert not settings.has_credentials
+
+
+def test_a_flag_wins_over_a_variable() -> None:
+    environment = {"CORRAL_MODE": "off", "CORRAL_LOG_LEVEL": "debug"}
+    settings = load_settings(environment, {"mode": "enforce", "log_level": None})
+    assert (settings.mode, settings.log_level) == (Mode.ENFORCE, "debug")
+
+
+def test_platform_names_win_over_cattle_names_and_are_not_mixed() -> None:
+    settings = load_settings(CATTLE | PLATFORM)
+    assert (settings.rancher_url, settings.rancher_access_key) == ("http://pasture:8080/v1", "platform")
+    incomplete = {name: value for name, value in PLATFORM.items() if name != "PLATFORM_SECRET_KEY"}
+    settings = load_settings(CATTLE | incomplete)
+    assert (settings.rancher_url, settings.rancher_access_key) == ("http://rancher:8080/v1", "cattle")
+
+
+def test_half_of_our_own_credentials_is_an_error() -> None:
+    with pytest.raises(UsageError, match="CORRAL_RANCHER_SECRET_KEY not set"):
+        load_settings({"CORRAL_RANCHER_URL": "http://r:8080", "CORRAL_RANCHER_ACCESS_KEY": "k"} | CATTLE)
+
+
+def test_the_secret_is_not_shown() -> None:
+    settings = load_settings(CATTLE)
+    assert "secret-of-cattle" not in repr(settings)
+    assert settings.rancher_secret_key is not None
+    assert settings.rancher_secret_key.get_secret_value() == "secret-of-cattle"
+
+
+def test_an_unknown_variable_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="CORRAL_MOD: unknown setting; the nearest known one is CORRAL_MODE"):
+        load_settings({"CORRAL_MOD": "off"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("CORRAL_MODE", "on", "'enforce' or 'off'"),
+        ("CORRAL_LISTEN", "8799", "host:port is allowed"),
+        ("CORRAL_LISTEN", "127.0.0.1:99999", "host:port is allowed"),
+        ("CORRAL_STALE_AFTER", "10", "500ms, 30s, 10m"),
+        ("CORRAL_METADATA_URL", "169.254.169.250", "http:// or https://"),
+        ("CORRAL_UNKNOWN_ENDPOINTS", "deny", "'default' or 'allow'"),
+        ("CORRAL_CA_FILE", "/nowhere/ca.crt", "PEM file"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(variable: str, value: str, allowed: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_settings({variable: value})
+    assert variable in str(caught.value)
+    assert value in str(caught.value)
+    assert allowed in str(caught.value)
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        load_settings({"CORRAL_MODE": "on", "CORRAL_ON_EXIT": "leave"})
+    assert "CORRAL_MODE" in str(caught.value)
+    assert "CORRAL_ON_EXIT" in str(caught.value)
+
+
+def test_a_ca_file_is_taken(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.crt"
+    bundle.write_text("")
+    assert load_settings({"CORRAL_CA_FILE": str(bundle)}).ca_file == bundle
+
+
+@given(st.integers(1, 10_000), st.sampled_from(["ms", "s", "m", "h"]))
+def test_durations(number: int, unit: str) -> None:
+    seconds = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] * number
+    assert load_settings({"CORRAL_STALE_AFTER": f"{number}{unit}"}).stale_after == timedelta(seconds=seconds)
