@@ -1,0 +1,72 @@
+"""The one place where aiohttp's, websockets' and JSON's exceptions become ours, the cause kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import aiohttp
+import orjson
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+    PayloadTooBig,
+    SecurityError,
+    WebSocketException,
+)
+
+from corral.errors import RefusedError, UnreachableError
+
+REFUSALS = frozenset({401, 403})
+
+# What is expected of the other side; anything else is a fault of ours and stays as it is.
+FAILURES = (aiohttp.ClientError, WebSocketException, OSError, TimeoutError, EOFError, orjson.JSONDecodeError)
+
+_PHRASES: Mapping[type[BaseException], str] = {
+    aiohttp.ClientSSLError: "TLS fails",
+    aiohttp.ServerFingerprintMismatch: "TLS fails",
+    aiohttp.ClientConnectorDNSError: "the name does not resolve",
+    aiohttp.InvalidURL: "the address is not valid",
+    aiohttp.ClientPayloadError: "the answer is cut off",
+    aiohttp.ServerDisconnectedError: "the connection was closed",
+    InvalidURI: "the address is not valid",
+    PayloadTooBig: "a message is too large",
+    ConnectionClosed: "the connection was closed",
+    SecurityError: "the server is not to be trusted",
+    InvalidHandshake: "no websocket is offered",
+    orjson.JSONDecodeError: "the answer is no JSON",
+    TimeoutError: "no answer in time",
+    ConnectionRefusedError: "the connection is refused",
+}
+
+
+def failure(error: BaseException, what: str) -> UnreachableError:
+    """Our error for one of FAILURES; `what` says what was asked, without credentials."""
+    if isinstance(error, InvalidStatus):
+        return status_failure(error.response.status_code, what)
+    phrase = next((text for kind, text in _PHRASES.items() if isinstance(error, kind)), "")
+    if not phrase and isinstance(error, aiohttp.ClientConnectorError):
+        return failure(error.os_error, what)
+    detail = str(error) or type(error).__name__
+    return UnreachableError(f"{what}: {phrase or 'it can not be reached'} ({detail})")
+
+
+def status_failure(status: int, what: str, detail: str = "") -> UnreachableError:
+    """Our error for an HTTP status that is no success."""
+    tail = f": {detail}" if detail else ""
+    if status in REFUSALS:
+        return RefusedError(f"{what}: the credentials are refused (status {status}){tail}")
+    if 300 <= status < 400:
+        return UnreachableError(f"{what}: redirected elsewhere (status {status}){tail}")
+    return UnreachableError(f"{what}: answers with status {status}{tail}")
+
+
+@contextmanager
+def mapped(what: str) -> Iterator[None]:
+    """Raise ours for theirs."""
+    try:
+        yield
+    except FAILURES as error:
+        raise failure(error, what) from error

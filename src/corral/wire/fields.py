@@ -1,0 +1,148 @@
+"""What the documents' fields may hold, and how a field that holds something else is reported.
+
+Tolerant where Rancher is known to vary (absent, null), strict about the rest: a field that policy depends on
+is never guessed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from corral.model.entities import NO_LABELS
+from corral.types import Address, Problem
+
+SHOWN_CHARACTERS = 80
+
+# pydantic's error types, in an operator's words.
+_ALLOWED = {
+    "string_type": "a string",
+    "string_unicode": "text in Unicode",
+    "string_too_short": "text that is not empty",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+}
+
+
+class WireModel(BaseModel):
+    """A part of a document of which only the named fields are read."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def _empty_for_null(value: object) -> object:
+    return "" if value is None else value
+
+
+def _false_for_null(value: object) -> object:
+    return False if value is None or value == "" else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else _empty_for_null(value)
+
+
+def _address(value: object) -> Address | None:
+    """An IPv4 address; null, empty text and IPv6 addresses are none (endpoints have IPv4 addresses only)."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        try:
+            parsed = ipaddress.ip_address(value)
+        except ValueError:
+            pass
+        else:
+            return Address(int(parsed)) if parsed.version == 4 else None
+    raise ValueError("an IPv4 address, such as 10.42.0.1, or null is allowed")
+
+
+def _labels(value: object) -> Mapping[str, str]:
+    """Rancher sends strings; other scalars are taken as JSON spells them. A null value is no label."""
+    if value is None:
+        return NO_LABELS
+    if not isinstance(value, dict):
+        raise ValueError("a map of label names to strings, or null, is allowed")  # noqa: TRY004 - pydantic's protocol
+    if all(type(text) is str for text in value.values()):
+        return value
+    return {key: _label_value(key, item) for key, item in value.items() if item is not None}
+
+
+def _label_value(key: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    raise ValueError(f"a string is allowed for the label {key!r}")
+
+
+def _link_targets(value: object) -> tuple[str, ...]:
+    """The keys of a map target -> alias, or a list of targets, in lower case and in order."""
+    if value is None:
+        return ()
+    if isinstance(value, dict | list) and all(isinstance(target, str) for target in value):
+        return tuple(sorted({target.lower() for target in value if target}))
+    raise ValueError("a map of link targets to aliases, a list of targets, or null is allowed")
+
+
+def _linked_uuids(value: object) -> frozenset[str]:
+    """The values of a map link name -> container uuid, or a list of uuids."""
+    items = value.values() if isinstance(value, dict) else value
+    if items is None:
+        return frozenset()
+    if isinstance(value, dict | list) and all(item is None or isinstance(item, str) for item in items):  # type: ignore[attr-defined]
+        return frozenset(item for item in items if item)  # type: ignore[attr-defined]
+    raise ValueError("a map of link names to container uuids, a list of uuids, or null is allowed")
+
+
+Text = Annotated[str, BeforeValidator(_empty_for_null)]
+Name = Annotated[str, BeforeValidator(_lower)]
+Identity = Annotated[str, Field(min_length=1)]
+NamedIdentity = Annotated[str, BeforeValidator(_lower), Field(min_length=1)]
+Flag = Annotated[bool, BeforeValidator(_false_for_null)]
+OptionalAddress = Annotated[Any, BeforeValidator(_address)]
+Labels = Annotated[Any, BeforeValidator(_labels)]
+LinkTargets = Annotated[Any, BeforeValidator(_link_targets)]
+LinkedUuids = Annotated[Any, BeforeValidator(_linked_uuids)]
+
+
+def shown(value: object) -> str:
+    """`value` for a message: shortened, since documents can be large."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):
+        return f"{type(value).__name__} too large to show"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+def fault(detail: Mapping[str, Any]) -> str:
+    """One error of pydantic's as: field, what was given, what is allowed."""
+    field = ".".join(str(part) for part in detail["loc"]) or "object"
+    kind = str(detail["type"])
+    if kind == "missing":
+        return f"{field}: missing; it is required"
+    allowed = f"{_ALLOWED[kind]} is allowed" if kind in _ALLOWED else str(detail["msg"]).removeprefix("Value error, ")
+    return f"{field}: {shown(detail['input'])} given; {allowed}"
+
+
+def problem_of(where: str, error: ValidationError) -> Problem:
+    """All faults of one object as one problem."""
+    return Problem(where, "; ".join(fault(detail) for detail in error.errors(include_url=False)))
+
+
+def named(kind: str, raw: object, index: int | None = None) -> str:
+    """What to call an object that could not be decoded: kind, name and uuid as far as it has them."""
+    fields = raw if isinstance(raw, dict) else {}
+    name, uuid = fields.get("name"), fields.get("uuid")
+    parts = [kind, name if isinstance(name, str) else "", f"({uuid})" if isinstance(uuid, str) and uuid else ""]
+    if index is not None and not (parts[1] or parts[2]):
+        parts[1] = f"[{index}]"
+    return " ".join(part for part in parts if part)

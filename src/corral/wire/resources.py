@@ -1,0 +1,102 @@
+"""The Rancher API's resources: the fields of each that policy depends on.
+
+Whether a field was mentioned counts: `model_fields_set` tells. Null references and nulls in place of names,
+labels or states are taken as not mentioned, since the API computes such fields late (and nothing ever leaves
+its stack, service, host or network).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import AliasPath, BeforeValidator, Field
+
+from corral.wire.fields import Flag, Identity, Labels, Name, NamedIdentity, OptionalAddress, WireModel
+
+ApiId = Annotated[str, Field(min_length=1)]
+
+# The API's resource types, by the collection that lists them.
+COLLECTIONS: Mapping[str, str] = {
+    "host": "hosts",
+    "network": "networks",
+    "stack": "stacks",
+    "service": "services",
+    "loadBalancerService": "services",
+    "dnsService": "services",
+    "externalService": "services",
+    "container": "containers",
+    "instance": "containers",
+}
+
+
+def _ids(value: object) -> object:
+    """The values of a map link name -> service id; null is no mention."""
+    return tuple(value.values()) if isinstance(value, dict) else value
+
+
+def without_nulls(raw: object, keep: Iterable[str] = ()) -> object:
+    """The object without fields that are null, but for those whose null says something."""
+    if not isinstance(raw, dict):
+        return raw
+    return {key: value for key, value in raw.items() if value is not None or key in keep}
+
+
+class Resource(WireModel):
+    id: ApiId
+    state: Name = ""
+    removed: Any = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was removed; then nothing refers to it any more."""
+        return self.removed is not None or self.state in {"removed", "purging", "purged"}
+
+
+class HostResource(Resource):
+    uuid: Identity
+
+
+class NetworkResource(Resource):
+    uuid: Identity
+    policy: Any = None
+    default_policy_action: Any = Field(default=None, alias="defaultPolicyAction")
+
+
+class StackResource(Resource):
+    name: NamedIdentity
+    system: Flag = False
+
+
+class SidekickResource(WireModel):
+    name: NamedIdentity
+    labels: Labels = Field(default_factory=dict)
+
+
+class ServiceResource(Resource):
+    name: NamedIdentity
+    stack: ApiId = Field(alias="stackId")
+    system: Flag = False
+    labels: Labels = Field(default_factory=dict, validation_alias=AliasPath("launchConfig", "labels"))
+    sidekicks: tuple[SidekickResource, ...] = Field(default=(), alias="secondaryLaunchConfigs")
+    links: Annotated[tuple[ApiId, ...], BeforeValidator(_ids)] = Field(default=(), alias="linkedServices")
+
+
+class ContainerResource(Resource):
+    uuid: Identity
+    name: Name = ""
+    address: OptionalAddress = Field(default=None, alias="primaryIpAddress")
+    network: ApiId = Field(default="", alias="primaryNetworkId")
+    network_from: ApiId = Field(default="", alias="networkContainerId")
+    host: ApiId = Field(default="", alias="hostId")
+    stack: ApiId = Field(default="", alias="stackId")
+    services: tuple[ApiId, ...] = Field(default=(), alias="serviceIds")
+    system: Flag = False
+    labels: Labels = Field(default_factory=dict)
+
+
+# Nulls that say something: an address that was taken away, no policy, a default action that was never set.
+TELLING_NULLS = {
+    "containers": ("primaryIpAddress",),
+    "networks": ("policy", "defaultPolicyAction"),
+}

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+
+from corral.errors import UnreachableError
+from corral.sources.http import parse_json, read_bounded
+from tests.sources.servers import http_server
+
+
+async def read(size: int, limit: int, *, announced: bool) -> bytes:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if announced:
+            return web.Response(body=b"x" * size)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x" * size)
+        return response
+
+    async with http_server(handle) as url, aiohttp.ClientSession() as session, session.get(url) as response:
+        return await read_bounded(response, limit, "asked")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_sizes_are_bounded(announced: bool) -> None:
+    assert len(await read(1000, 1000, announced=announced)) == 1000
+    with pytest.raises(UnreachableError, match=r"^asked: .* larger than the allowed 999 bytes"):
+        await read(1000, 999, announced=announced)
+
+
+async def test_what_is_announced_is_not_waited_for() -> None:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
+    async with http_server(handle) as url, aiohttp.ClientSession() as session, session.get(url) as response:
+        async with asyncio.timeout(20):
+            with pytest.raises(UnreachableError, match="larger"):
+                await read_bounded(response, 999, "asked")
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_left_as_it_was(enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        assert parse_json(b'{"a": [1]}') == {"a": [1]}
+        with pytest.raises(orjson.JSONDecodeError):
+            parse_json(b"{")
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()

@@ -1,0 +1,399 @@
+from __future__ import annotations
+
+import copy
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corral.errors import UnreachableError
+from corral.model.entities import Environment, PortRule, ServiceKey, Snapshot, StackKey
+from corral.types import Address, Problem
+from corral.wire.metadata import SnapshotDecoder
+from tests.wire.documents import Json, container, host, network, root, service, stack
+
+WEB = ServiceKey("", "shop", "web")
+
+
+def decode(document: object) -> Snapshot:
+    return SnapshotDecoder().decode(document)
+
+
+def test_the_whole_document() -> None:
+    snapshot = decode(root())
+    assert snapshot.problems == ()
+    assert snapshot.self_host == "h1"
+    assert snapshot.own == Environment(name="Default", uuid="e1")
+    (found,) = snapshot.containers.values()
+    assert (found.uuid, found.address, found.network, found.host) == ("c1", Address.parse("10.42.0.1"), "n1", "h1")
+    assert (found.stack, found.service, found.labels) == (StackKey("", "shop"), WEB, {"colour": "red"})
+    assert snapshot.services[WEB].links == ("shop/db",)
+    assert snapshot.services[WEB].primary_key == WEB
+    assert snapshot.stacks[StackKey("", "shop")].uuid == "st1"
+    assert (snapshot.networks["n1"].bridge, snapshot.networks["n1"].bridge_subnet) == ("docker0", "10.42.0.0/16")
+    assert snapshot.hosts["h1"].agent_ip == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["<html>", None, [], {}, 5, {"self": {}}, {"containers": []}, root(containers={}), root(networks="none")],
+    ids=repr,
+)
+def test_what_is_no_metadata_is_refused(document: object) -> None:
+    with pytest.raises(UnreachableError):
+        decode(document)
+
+
+def test_null_sections_are_empty_ones() -> None:
+    snapshot = decode(root(containers=None, services=None, stacks=None, networks=None, environments=None))
+    assert (snapshot.containers, snapshot.services, snapshot.problems) == ({}, {}, ())
+
+
+def test_absent_fields_have_defaults() -> None:
+    bare = {"uuid": "c1"}
+    snapshot = decode(root(containers=[bare], services=[{"name": "web", "stack_name": "shop"}], networks=[bare]))
+    assert snapshot.problems == ()
+    found = snapshot.containers["c1"]
+    assert (found.address, found.stack, found.service, found.state, found.live) == (None, None, None, "", True)
+    assert snapshot.services[WEB].kind == "service"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("uuid", 5, "a string is allowed"),
+        ("uuid", "", "text that is not empty is allowed"),
+        ("primary_ip", "10.42.0.999", "an IPv4 address"),
+        ("primary_ip", 17, "an IPv4 address"),
+        ("network_uuid", ["n1"], "a string is allowed"),
+        ("network_from_container_uuid", {}, "a string is allowed"),
+        ("host_uuid", True, "a string is allowed"),
+        ("state", 1, "a string is allowed"),
+        ("system", "perhaps", "true or false is allowed"),
+        ("labels", ["a=b"], "a map of label names"),
+        ("labels", {"a": ["b"]}, "a string is allowed for the label 'a'"),
+        ("links", "c2", "a map of link names"),
+        ("stack_name", 4, "a string is allowed"),
+    ],
+)
+def test_an_undecodable_container_costs_nothing_else(field: str, value: Any, allowed: str) -> None:
+    snapshot = decode(root(containers=[container(**{field: value}), container("c2")]))
+    assert set(snapshot.containers) == {"c2"}
+    (problem,) = snapshot.problems
+    assert problem.where.startswith("container name-")
+    assert f"{field}: {value!r} given" in problem.message
+    assert allowed in problem.message
+
+
+def test_problems_name_every_kind() -> None:
+    snapshot = decode(
+        root(
+            hosts=[5, host()],
+            networks=[{"name": "broken"}, network()],
+            stacks=[{"uuid": "st9"}, stack()],
+            services=[service("web"), service("bad", lb_config={"port_rules": [{"selector": 5}]}), service(labels=1)],
+            containers=["c0", container()],
+        )
+    )
+    assert [problem.where for problem in snapshot.problems] == [
+        "host [0]",
+        "network broken",
+        "stack (st9)",
+        "service bad (s1)",
+        "service web (s1)",
+        "container [0]",
+    ]
+    assert snapshot.problems[3].message == "lb_config.port_rules.0.selector: 5 given; a string is allowed"
+    assert set(snapshot.containers) == {"c1"}
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert decode(root(containers=[container(new_field={})], new_section=5)).problems == ()
+
+
+@pytest.mark.parametrize("given", [None, "", "fe80::1"])
+def test_no_ipv4_address(given: object) -> None:
+    snapshot = decode(root(containers=[container(primary_ip=given)]))
+    assert (snapshot.containers["c1"].address, snapshot.problems) == (None, ())
+
+
+def test_scalar_labels_are_taken_as_json_spells_them() -> None:
+    snapshot = decode(root(containers=[container(labels={"a": 1, "b": True, "c": 1.5, "d": None, "e": ""})]))
+    assert snapshot.containers["c1"].labels == {"a": "1", "b": "true", "c": "1.5", "e": ""}
+
+
+@pytest.mark.parametrize("links", [{"db": "c2", "gone": None}, ["c2"], ["c2", None, ""]])
+def test_links_of_containers(links: object) -> None:
+    assert decode(root(containers=[container(links=links)])).containers["c1"].links == {"c2"}
+
+
+@pytest.mark.parametrize("links", [{"Shop/DB": "db", "env/s/x": None}, ["shop/db", "Env/s/x"]])
+def test_links_of_services_are_the_targets(links: object) -> None:
+    assert decode(root(services=[service(links=links)])).services[WEB].links == ("env/s/x", "shop/db")
+
+
+def test_port_rules() -> None:
+    rules = [
+        {"service": "Shop/Web", "target_port": 80, "selector": None},
+        {"selector": "a=b", "environment": "Prod", "region": "EU"},
+        {"container_uuid": "c1"},
+    ]
+    snapshot = decode(root(services=[service(kind="loadBalancerService", lb_config={"port_rules": rules})]))
+    assert snapshot.services[WEB].kind == "loadBalancerService"
+    assert snapshot.services[WEB].port_rules == (
+        PortRule(service="shop/web"),
+        PortRule(selector="a=b", environment="prod", region="eu"),
+        PortRule(container="c1"),
+    )
+
+
+@pytest.mark.parametrize("lb_config", [None, {}, {"port_rules": None}])
+def test_no_port_rules(lb_config: object) -> None:
+    assert decode(root(services=[service(lb_config=lb_config)])).services[WEB].port_rules == ()
+
+
+def test_names_are_lowered() -> None:
+    snapshot = decode(
+        root(
+            containers=[container(stack_name="SHOP", service_name="Web")],
+            services=[service("WEB", stack_name="Shop", primary_service_name="Main")],
+            stacks=[stack("SHOP")],
+        )
+    )
+    assert snapshot.containers["c1"].service == WEB
+    assert snapshot.services[WEB].primary == "main"
+    assert set(snapshot.stacks) == {StackKey("", "shop")}
+
+
+def test_stack_and_service_by_uuid() -> None:
+    nameless: Json = {"stack_name": None, "service_name": None}
+    side = service("side", primary_service_name="web", stack_name=None)
+    label = {"io.rancher.service.launch.config": "side"}
+    snapshot = decode(
+        root(
+            containers=[
+                container(**nameless),
+                container("c2", **nameless, labels=label),
+                container("c3", service_name=None, service_uuid=None),
+            ],
+            services=[side, service()],
+        )
+    )
+    assert [found.service for found in snapshot.containers.values()] == [WEB, ServiceKey("", "shop", "side"), None]
+    assert snapshot.containers["c1"].stack == StackKey("", "shop")
+    assert snapshot.problems == ()
+
+
+def test_a_service_without_a_known_stack_is_a_problem() -> None:
+    snapshot = decode(root(services=[service(stack_name=None, stack_uuid="nowhere")]))
+    assert snapshot.services == {}
+    assert snapshot.problems == (Problem("service web (s1)", "its stack is not known"),)
+
+
+def test_the_copy_at_the_top_counts() -> None:
+    nested = service("web", containers=[container(name="old"), container("c2")], links={})
+    snapshot = decode(root(stacks=[stack(services=[nested, service("db", uuid="s2", containers=[container("c3")])])]))
+    assert snapshot.services[WEB].links == ("shop/db",)
+    assert set(snapshot.services) == {WEB, ServiceKey("", "shop", "db")}
+    assert set(snapshot.containers) == {"c1", "c3"}
+    assert snapshot.containers["c1"].name == "name-c1"
+    assert set(decode(root(services=[nested])).containers) == {"c1", "c2"}
+
+
+@pytest.mark.parametrize("nested", [["shop-web-1"], "web", None, [None]])
+def test_older_versions_nest_names(nested: object) -> None:
+    assert decode(root(services=[service(containers=nested)], stacks=[stack(services=nested)])).problems == ()
+
+
+def test_an_object_that_is_listed_twice() -> None:
+    snapshot = decode(root(containers=[container(), container(name="again")]))
+    assert snapshot.containers["c1"].name == "name-c1"
+
+
+def test_the_cni_document_that_tells_most() -> None:
+    cni = {"b": {"bridge": "docker0", "bridgeSubnet": "__host_label__: net"}, "a": {"bridge": "docker1"}, "c": 5}
+    snapshot = decode(root(networks=[network(metadata={"cniConfig": cni}, policy=["x"], default_policy_action="deny")]))
+    found = snapshot.networks["n1"]
+    assert (found.bridge, found.bridge_subnet) == ("docker0", "__host_label__: net")
+    assert (found.policy, found.default_policy_action) == (["x"], "deny")
+
+
+@pytest.mark.parametrize("metadata", [None, [], {}, {"cniConfig": None}, {"cniConfig": []}, "text"])
+def test_networks_without_cni(metadata: object) -> None:
+    snapshot = decode(root(networks=[network(metadata=metadata)]))
+    assert (snapshot.networks["n1"].bridge_subnet, snapshot.problems) == ("", ())
+
+
+def linked(**fields: Any) -> Json:
+    return {
+        "uuid": "e2",
+        "name": "Prod",
+        "region_name": "EU",
+        "hosts": [host("h2")],
+        "networks": [network("n2")],
+        "services": [service(uuid="s2")],
+        "containers": [container("c2")],
+        "stacks": [stack(uuid="st2")],
+    } | fields
+
+
+def test_linked_environments() -> None:
+    snapshot = decode(
+        root(environments=[linked(), linked(region_name=None, uuid="e3", containers=None, hosts=[host("h3")])])
+    )
+    assert dict(snapshot.linked) == {
+        "eu/prod": Environment(name="Prod", region="EU", uuid="e2"),
+        "prod": Environment(name="Prod", uuid="e3"),
+    }
+    assert snapshot.containers["c2"].environment == "eu/prod"
+    assert snapshot.containers["c2"].service == ServiceKey("eu/prod", "shop", "web")
+    assert (snapshot.hosts["h3"].environment, snapshot.networks["n2"].environment) == ("prod", "eu/prod")
+    assert WEB in snapshot.services
+    assert snapshot.problems == ()
+
+
+def test_a_broken_linked_environment_costs_nothing_else() -> None:
+    snapshot = decode(root(environments=[5, {"uuid": "e3"}, linked(containers="x", hosts=[]), linked()]))
+    assert [str(problem) for problem in snapshot.problems] == [
+        "environment [0]: object: 5 given; an object is allowed",
+        "environment (e3): name: missing; it is required",
+        "environment eu/prod: containers: a list is allowed, 'x' given",
+        "environment eu/prod: listed twice; the first one counts",
+    ]
+    assert set(snapshot.containers) == {"c1"}
+
+
+def test_our_own_environment_may_be_listed() -> None:
+    snapshot = decode(root(environments=[linked(uuid="e1")]))
+    assert snapshot.own == Environment(name="Prod", region="EU", uuid="e1")
+    assert snapshot.linked == {}
+    assert set(snapshot.containers) == {"c1"}
+
+
+@pytest.mark.parametrize("self_", [None, {}, {"host": None}, {"host": {"uuid": 5}}, []])
+def test_without_a_host_of_our_own(self_: object) -> None:
+    (problem,) = decode(root(self=self_)).problems
+    assert problem.where == "self.host"
+
+
+def test_deep_nesting_is_a_problem() -> None:
+    deep: Any = {}
+    for _ in range(5000):
+        deep = {"": deep}
+    decoder = SnapshotDecoder()
+    for _ in range(2):
+        snapshot = decoder.decode(root(networks=[network(policy=deep), network("n2")]))
+        assert snapshot.problems == (Problem("network ipsec (n1)", "nested too deeply"),)
+        assert set(snapshot.networks) == {"n2"}
+
+
+def test_equal_objects_are_translated_once() -> None:
+    decoder = SnapshotDecoder()
+    document = root(containers=[container(f"c{number}") for number in range(20)])
+    before = decoder.decode(document)
+    changed = copy.deepcopy(document)
+    changed["containers"][7]["state"] = "stopped"
+    changed["containers"][8]["start_count"] = 5
+    after = decoder.decode(changed)
+    different = {uuid for uuid in after.containers if after.containers[uuid] is not before.containers[uuid]}
+    assert different == {"c7"}
+    assert after.containers["c7"] == replace(before.containers["c7"], state="stopped")
+    for name in ("services", "stacks", "hosts", "networks"):
+        old, new = getattr(before, name), getattr(after, name)
+        assert all(new[key] is old[key] for key in new), name
+
+
+def test_a_renamed_stack_is_seen_through_its_uuid() -> None:
+    decoder = SnapshotDecoder()
+    document = root(containers=[container(stack_name=None, service_name=None, service_uuid=None)])
+    decoder.decode(document)
+    renamed = copy.deepcopy(document)
+    renamed["stacks"][0]["name"] = "store"
+    assert decoder.decode(renamed).containers["c1"].stack == StackKey("", "store")
+
+
+def test_values_that_python_calls_equal_differ() -> None:
+    decoder = SnapshotDecoder()
+    for value, text in ((1, "1"), (True, "true"), (1.0, "1.0")):
+        snapshot = decoder.decode(
+            root(containers=[container(labels={"a": value})], networks=[network(policy=[{"ports": [value]}])])
+        )
+        assert snapshot.containers["c1"].labels == {"a": text}
+        assert repr(snapshot.networks["n1"].policy) == repr([{"ports": [value]}])
+
+
+def test_a_refused_document_leaves_the_memory() -> None:
+    decoder = SnapshotDecoder()
+    before = decoder.decode(root())
+    with pytest.raises(UnreachableError):
+        decoder.decode("<html>")
+    assert decoder.decode(root()).containers["c1"] is before.containers["c1"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+SAMPLES = {
+    "containers": container(links={"a": "b"}),
+    "services": service(sidekicks=["a"], lb_config={"port_rules": [{"service": "a"}]}),
+    "stacks": stack(services=[service(containers=[container("c9")])]),
+    "hosts": host(),
+    "networks": network(),
+    "environments": linked(),
+}
+
+
+@given(JSON)
+def test_any_json_is_a_snapshot_or_refused(document: object) -> None:
+    with pytest.raises(UnreachableError, match="metadata"):
+        decode(document)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> Json:
+    """A document with one section's object damaged in one field."""
+    section = draw(st.sampled_from(sorted(SAMPLES)))
+    broken = copy.deepcopy(SAMPLES[section])
+    field = draw(st.sampled_from([*sorted(broken), "labels", "links"]))
+    broken[field] = draw(JSON)
+    return root(**{section: [broken, *root()[section]]})
+
+
+@given(damaged())
+def test_damage_never_spreads(document: Json) -> None:
+    snapshot = decode(document)
+    assert {"c1"} <= set(snapshot.containers)
+    assert WEB in snapshot.services
+    kinds = ("container", "service", "stack", "host", "network", "environment", "self.host")
+    assert all(problem.where.startswith(kinds) for problem in snapshot.problems)
+
+
+@given(st.lists(damaged(), max_size=4))
+def test_memory_never_shows(documents: list[Json]) -> None:
+    """A decoder that has seen other documents says what a new one says."""
+    decoder = SnapshotDecoder()
+    for document in documents:
+        assert repr(decoder.decode(document)) == repr(decode(copy.deepcopy(document)))
+
+
+def test_ten_thousand_containers_in_well_under_a_second() -> None:
+    containers = [container(f"c{number}", primary_ip=f"10.42.{number >> 8}.{number & 255}") for number in range(10_000)]
+    document = root(containers=containers, services=[service(containers=containers)])
+    fresh = json.loads(json.dumps(document))
+    decoder = SnapshotDecoder()
+    started = time.perf_counter()
+    first = decoder.decode(document)
+    decoded = time.perf_counter()
+    second = decoder.decode(fresh)
+    refreshed = time.perf_counter()
+    assert len(first.containers) == 10_000
+    assert all(second.containers[uuid] is found for uuid, found in first.containers.items())
+    # Generous bounds: a slow machine that runs other tests beside must not fail them.
+    assert decoded - started < 2.0
+    assert refreshed - decoded < 1.0
