@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from corral.nft.values import Verb
 from corral.policy.rules import Policy
 from corral.policy.verdict import judge
 from corral.sandbox.topology import Topology
+from corral.types import Action
 
-from ..policy.strategies import Container, endpoints_of, flows, policies, worlds
+from ..policy.strategies import NAMES, Container, containers, endpoints_of, flows, rules
 from ..policy.test_equivalence import enforced
 from .rig import CONTAINERS, Rig, rig_on, scene_of
 
+# Full houses, labels everywhere and several rules: in most random environments little meets.
+CONTAINERS_WITH_LABELS = st.builds(
+    replace,
+    containers,
+    local=st.sampled_from((True, True, False)),
+    labels=st.fixed_dictionaries({"dept": st.sampled_from(("qa", "eng")), "Role": st.sampled_from(("qa", "eng"))}),
+)
+WORLDS = st.fixed_dictionaries(dict.fromkeys(NAMES, CONTAINERS_WITH_LABELS))
+POLICIES = st.builds(
+    Policy,
+    st.lists(rules, min_size=2, max_size=5).map(tuple),
+    st.sampled_from((Action.DENY, Action.DENY, Action.ALLOW)),
+    st.just(value=True),
+)
 ENVIRONMENTS = int(os.environ.get("CORRAL_ENVIRONMENTS", "200"))
 
 
@@ -28,7 +45,7 @@ def test_packets_get_the_reference_verdict(topology: Topology) -> None:
         @settings(
             max_examples=ENVIRONMENTS, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
         )
-        @given(worlds, policies)
+        @given(WORLDS, POLICIES)
         def check(world: dict[str, Container], policy: Policy) -> None:
             runner.run(check_world(rig, world, policy))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from corral.errors import UsageError
 from corral.sandbox.documents import render_root
 from corral.sandbox.environment import Environment, ResourceChange
+from corral.sandbox.records import Record
 from corral.sandbox.resources import render_resource
 
 STACKS = ("one", "two")
@@ -133,7 +134,7 @@ class World:
     def resources(self) -> dict[str, list[Any]]:
         """What the API lists, for an agent that has just connected."""
         records = self.environment.records
-        listed = {
+        listed: dict[str, Mapping[str, Record]] = {
             "hosts": records.hosts,
             "networks": records.networks,
             "stacks": records.stacks,

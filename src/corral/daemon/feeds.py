@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from contextlib import aclosing
 
 import structlog
@@ -11,20 +10,14 @@ import structlog
 from corral.daemon.desk import Desk
 from corral.daemon.engine import Engine
 from corral.errors import UnreachableError
-from corral.model.updates import Update
-from corral.sources.events import Changed, Connected, Disconnected, EventSource
+from corral.sources.events import Changed, Connected, Disconnected, EventItem, EventSource
 from corral.sources.metadata import MetadataSource
 from corral.sources.rancher import RancherClient
+from corral.sources.resolver import Resolver
 from corral.types import Problem
-from corral.wire.directory import Reference
-from corral.wire.rancher import EventTranslator, Kind
+from corral.wire.rancher import Translation
 
 log = structlog.get_logger()
-
-# What events refer to. Containers are looked up one by one: few events refer to another container.
-LEARNED_COLLECTIONS = ("hosts", "networks", "stacks", "services")
-# A service refers to its stack, a container to both: more steps than this are no chain of references.
-LOOKUP_ROUNDS = 4
 
 
 async def follow_metadata(source: MetadataSource, desk: Desk, engine: Engine) -> None:
@@ -43,59 +36,33 @@ class EventFeed:
         self._client = client
         self._desk = desk
         self._engine = engine
-        self._translator = EventTranslator()
+        self._resolver = Resolver(client)
 
     async def run(self) -> None:
         """Follow the stream for ever."""
         async with self._client, aclosing(self._source.messages()) as messages:
             async for item in messages:
-                match item:
-                    case Connected():
-                        await self._learn_collections()
-                    case Changed(message):
-                        await self._take(message)
-                    case Problem():
-                        log.warning("event not understood", problem=str(item))
-                    case Disconnected():
-                        pass
+                try:
+                    await self._take(item)
+                except UnreachableError as error:
+                    log.warning("the API does not answer what an event asks for", error=str(error))
 
-    async def _learn_collections(self) -> None:
-        """References only: what changed while nobody listened is for the metadata to tell, as one picture."""
-        for name in LEARNED_COLLECTIONS:
-            try:
-                self._translator.learn(name, await self._client.collection(name), whole=True)
-            except UnreachableError as error:
-                log.warning("collection not read", collection=name, error=str(error))
+    async def _take(self, item: EventItem) -> None:
+        match item:
+            case Connected():
+                # References only: what changed while nobody listened is for the metadata to tell, as one picture.
+                await self._resolver.learn_all()
+            case Changed(message):
+                self._apply(await self._resolver.translate(message))
+            case Problem():
+                log.warning("event not understood", problem=str(item))
+            case Disconnected():
+                pass
 
-    async def _take(self, message: object) -> None:
-        for _ in range(LOOKUP_ROUNDS):
-            translation = self._translator.translate(message)
-            for problem in translation.problems:
-                log.warning("event not understood", problem=str(problem))
-            if not translation.unresolved:
-                self._apply(translation.updates)
-                return
-            hint = translation.kind is Kind.HINT
-            if not await self._look_up(translation.unresolved, apply=hint) or hint:
-                return
-
-    async def _look_up(self, references: Iterable[Reference], *, apply: bool) -> bool:
-        """Learn single resources; False when there is no point in going on."""
-        for reference in references:
-            try:
-                resource = await self._client.resource(reference.collection, reference.id)
-            except UnreachableError as error:
-                log.warning("resource not read", resource=reference.id, error=str(error))
-                return False
-            if resource is None:
-                return False
-            translation = self._translator.learn(reference.collection, [resource])
-            if apply:
-                self._apply(translation.updates)
-        return True
-
-    def _apply(self, updates: Iterable[Update]) -> None:
+    def _apply(self, translation: Translation) -> None:
+        for problem in translation.problems:
+            log.warning("event not understood", problem=str(problem))
         now = time.monotonic()
-        changed = [self._desk.apply(update, now) for update in updates]
+        changed = [self._desk.apply(update, now) for update in translation.updates]
         if any(changed):
             self._engine.wake()

@@ -90,6 +90,8 @@ class Report:
         dump = await self._dataplane.dump() if self._dataplane else None
         if which is Which.INSTALLED:
             return render(dump.ruleset) if dump else ""
+        if not self._desk.enforceable:
+            return ""
         alien = "".join(f"# alien: {sentence}\n" for sentence in dump.alien) if dump else ""
         return alien + render_transaction(difference(self._tracker.desired_ruleset(), dump.ruleset if dump else None))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from corral.nft.contents import Contents, References
 from corral.nft.transaction import (
@@ -22,7 +23,7 @@ from corral.nft.transaction import (
     Operation,
 )
 from corral.nft.values import Chain, Element
-from corral.types import Address, Subnet
+from corral.types import Address
 
 _NOTHING: frozenset[Element] = frozenset()
 
@@ -154,11 +155,7 @@ def _element_changes(desired: Contents, programmed: Contents, dirty: Dirty) -> I
 
 
 def _in_order(elements: Iterable[Element]) -> tuple[Element, ...]:
-    return tuple(sorted(elements, key=_position))
-
-
-def _position(element: Element) -> tuple[int, int]:
-    return (element.first, element.prefix_length) if isinstance(element, Subnet) else (element, 32)
+    return tuple(sorted(cast("Iterable[Address]", elements)))  # or all of them subnets, which have an order too
 
 
 def _chain_changes(desired: Contents, programmed: Contents, dirty: Dirty) -> Iterator[Operation]:

@@ -11,6 +11,20 @@ from corral.nft.values import Chain, Element, NftMap, NftSet, Ruleset, Verdict
 from corral.types import Address
 
 
+def difference(desired: Ruleset, programmed: Ruleset | None) -> Transaction:
+    """Everything that turns the programmed ruleset (None: there is no table) into the desired one, to be read.
+
+    Older kernels take the removals at its end only in transactions of their own.
+    """
+    tracker = Tracker(desired)
+    tracker.adopt(programmed)
+    operations: list[Operation] = []
+    while transaction := tracker.pending() or tracker.garbage():
+        operations += transaction.operations
+        tracker.committed(transaction)
+    return Transaction(tuple(operations))
+
+
 class Tracker:
     """Holds the desired and the programmed content of the table, and knows where they may differ.
 
@@ -22,12 +36,12 @@ class Tracker:
     stays as it is. After that, an empty desired content means that there should be no table.
     """
 
-    def __init__(self) -> None:
-        self._desired = Contents()
+    def __init__(self, desired: Ruleset | None = None) -> None:
+        self._desired = Contents.of(desired or Ruleset())
         self._programmed = Contents()
-        self._dirty = Dirty()
+        self._dirty = Dirty.between(self._desired, self._programmed)
         self._table = False
-        self._stated = False
+        self._stated = desired is not None
 
     # What is desired
 
@@ -173,11 +187,3 @@ class Tracker:
     def _state(self) -> Contents:
         self._stated = True
         return self._desired
-
-
-def difference(desired: Ruleset, programmed: Ruleset | None) -> Transaction:
-    """Everything that would turn one into the other, removals included: to be shown, not to be committed."""
-    wanted, there = Contents.of(desired), Contents.of(programmed or Ruleset())
-    dirty = Dirty.between(wanted, there)
-    table = [AddTable()] if programmed is None and wanted else []
-    return Transaction((*table, *additions(wanted, there, dirty), *removals(wanted, there, dirty)))

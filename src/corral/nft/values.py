@@ -40,7 +40,7 @@ class InSet:
 
 @dataclass(frozen=True, slots=True)
 class Equals:
-    """`ip version 4 ct protocol tcp`, `iifname "docker0"`, `meta nfproto ipv6`; the value as nft prints it, unquoted."""
+    """`iifname "docker0"`, `meta nfproto ipv6`: the value as nft prints it, unquoted."""
 
     field: Field
     value: str

@@ -1,0 +1,48 @@
+"""The compiler's twin: the whole ruleset from the whole environment, with no memory, for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from corral.model.endpoint import Endpoint
+from corral.nft.values import Ruleset, Verb, Verdict
+from corral.policy.groups import Census, Group, client_groups, criterion_of, server_groups
+from corral.policy.render import DISPATCH, SUBNETS, counters, server_block, static_blocks
+from corral.policy.rules import Policy
+from corral.types import Address, Subnet
+
+
+def compile_ruleset(
+    policy: Policy,
+    subnets: tuple[Subnet, ...],
+    bridge: str,
+    endpoints: Mapping[Address, Endpoint],
+    *,
+    unknown_allowed: bool,
+) -> Ruleset:
+    """The table's content for this environment; a function of its arguments alone."""
+    servers = {
+        address: server_block(policy, tuple(server_groups(rule.form, endpoint) for rule in policy.rules))
+        for address, endpoint in endpoints.items()
+        if endpoint.local and not endpoint.system
+    }
+    blocks = [*static_blocks(policy, bridge, unknown_allowed=unknown_allowed), *servers.values()]
+    groups = {group for block in blocks for group in block.groups}
+    return Ruleset(
+        counters=counters(policy, bridge),
+        sets={SUBNETS.name: SUBNETS} | {group.set_name: group.declaration for group in groups},
+        elements={SUBNETS.name: frozenset(subnets)}
+        | {group.set_name: _members(group, policy, endpoints) for group in groups},
+        maps={DISPATCH.name: DISPATCH},
+        verdicts={DISPATCH.name: {address: Verdict(Verb.GOTO, b.chain.name) for address, b in servers.items()}},
+        chains={block.chain.name: block.chain for block in blocks},
+    )
+
+
+def _members(group: Group, policy: Policy, endpoints: Mapping[Address, Endpoint]) -> frozenset[Address]:
+    criteria = [Census.CENSUS, *(criterion_of(rule.form) for rule in policy.rules)]
+    return frozenset(
+        address
+        for address, endpoint in endpoints.items()
+        if any(group in client_groups(criterion, endpoint) for criterion in criteria)
+    )

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from corral.nft.trace import Packet, follow, trace
+from corral.nft.values import (
+    Chain,
+    Count,
+    Dispatch,
+    Equals,
+    Field,
+    Hook,
+    InRange,
+    InSet,
+    State,
+    Verb,
+    Verdict,
+)
+from corral.policy.groups import KNOWN, LOCAL, SYSTEM, Group, Kind
+from corral.policy.render import counters, rule_counter, server_block, static_blocks
+from corral.policy.scratch import compile_ruleset
+from corral.types import Address
+
+from .scenes import BRIDGE, SUBNETS, WITHIN_STACK, address, by_address, endpoint, policy
+
+ACCEPT, DROP, RETURN = Verdict(Verb.ACCEPT), Verdict(Verb.DROP), Verdict(Verb.RETURN)
+ONE = Group(Kind.STACK, ("one",))
+CLOSED, OPEN = policy(WITHIN_STACK), policy(WITHIN_STACK, default="allow")
+
+
+def expressions(chain: Chain) -> list[tuple[object, ...]]:
+    return [rule.expressions for rule in chain.rules]
+
+
+def test_a_servers_chain_reads_in_policy_order_and_ends_with_the_default() -> None:
+    port_rule = {
+        "from": {"selector": "a=b"},
+        "to": {"selector": "c"},
+        "ports": ["80", "8000-8080/tcp"],
+        "action": "deny",
+    }
+    judged_by = policy(port_rule, WITHIN_STACK)
+    selected = Group(Kind.SELECTOR, ("a=b",))
+    block = server_block(judged_by, ((selected,), (ONE,)))
+    deny = Count(rule_counter(0, judged_by.rules[0])), DROP
+    client = InSet(Field.CLIENT, selected.set_name)
+    tcp, udp = Equals(Field.PROTOCOL, "tcp"), Equals(Field.PROTOCOL, "udp")
+    assert expressions(block.chain) == [
+        (client, tcp, InRange(Field.SERVER_PORT, 80, 80), *deny),
+        (client, udp, InRange(Field.SERVER_PORT, 80, 80), *deny),
+        (client, tcp, InRange(Field.SERVER_PORT, 8000, 8080), *deny),
+        (InSet(Field.CLIENT, "stack/one"), Count(rule_counter(1, judged_by.rules[1])), ACCEPT),
+        (Count("default-deny"), DROP),
+    ]
+    assert block.groups == {selected, ONE}
+    assert [rule.comment for rule in block.chain.rules][3:] == [
+        "policy[1] within stack: allow",
+        "default action: deny",
+    ]
+    assert block.chain.comment == "selector a=b, stack one"
+    assert block.chain.hook is None
+
+
+def test_a_chain_is_named_by_its_content() -> None:
+    name = server_block(CLOSED, ((ONE,),)).chain.name
+    assert name.startswith("to-")
+    assert name == server_block(CLOSED, ((ONE,),)).chain.name
+    others = [
+        server_block(OPEN, ((ONE,),)),
+        server_block(CLOSED, ((),)),
+        server_block(CLOSED, ((ONE._replace(parts=("two",)),),)),
+    ]
+    assert len({name, *(block.chain.name for block in others)}) == 4
+
+
+def test_the_check_of_a_closed_network() -> None:
+    check, _ = static_blocks(CLOSED, BRIDGE, unknown_allowed=False)
+    assert expressions(check.chain) == [
+        (InSet(Field.SERVER, "system"), RETURN),
+        (InSet(Field.CLIENT, "system"), RETURN),
+        (Dispatch(Field.SERVER, "dispatch"),),
+        (InSet(Field.SERVER, "known", negated=True), Count("default-deny"), DROP),
+    ]
+    assert check.groups == {SYSTEM, KNOWN}
+
+
+def test_the_check_that_lets_unknown_clients_through() -> None:
+    check, _ = static_blocks(CLOSED, BRIDGE, unknown_allowed=True)
+    assert expressions(check.chain)[2:] == [
+        (InSet(Field.CLIENT, "known", negated=True), RETURN),
+        (Dispatch(Field.SERVER, "dispatch"),),
+    ]
+
+
+def test_an_open_network_needs_no_known_set() -> None:
+    for unknown_allowed in (False, True):
+        check, _ = static_blocks(OPEN, BRIDGE, unknown_allowed=unknown_allowed)
+        assert check.groups == {SYSTEM}
+        assert expressions(check.chain)[2:] == [(Dispatch(Field.SERVER, "dispatch"),)]
+
+
+def test_the_base_chain() -> None:
+    _, forward = static_blocks(CLOSED, BRIDGE, unknown_allowed=False)
+    assert forward.chain.hook == Hook("forward", -10)
+    assert expressions(forward.chain) == [
+        (InSet(Field.CLIENT, "subnets"), InSet(Field.SERVER, "subnets"), Verdict(Verb.JUMP, "check")),
+        (
+            InSet(Field.SOURCE, "subnets"),
+            InSet(Field.DESTINATION, "local"),
+            State(("invalid", "untracked")),
+            Count("invalid-drop"),
+            DROP,
+        ),
+        (
+            Equals(Field.FAMILY, "ipv6"),
+            Equals(Field.INPUT_INTERFACE, BRIDGE),
+            Equals(Field.OUTPUT_INTERFACE, BRIDGE),
+            Count("ipv6-drop"),
+            DROP,
+        ),
+    ]
+    assert forward.groups == {LOCAL}
+
+
+def test_ipv6_is_left_alone_where_the_default_allows_or_no_bridge_is_known() -> None:
+    for judged_by, bridge in ((OPEN, BRIDGE), (CLOSED, "")):
+        _, forward = static_blocks(judged_by, bridge, unknown_allowed=False)
+        assert len(forward.chain.rules) == 2
+        assert "ipv6-drop" not in counters(judged_by, bridge)
+
+
+def test_there_is_a_counter_for_every_rule_used_or_not() -> None:
+    names = counters(CLOSED, BRIDGE)
+    assert names == {rule_counter(0, CLOSED.rules[0]), "default-deny", "invalid-drop", "ipv6-drop"}
+    assert rule_counter(0, CLOSED.rules[0]).startswith("rule-0-allow-")
+    linked = policy({"within": "linked", "action": "allow"}).rules[0]
+    assert rule_counter(0, linked) != rule_counter(0, CLOSED.rules[0])
+
+
+def test_every_comment_fits_whatever_the_policy_says() -> None:
+    judged_by = policy({"between": {"groupBy": 'k"\n' + "é" * 200}, "action": "allow"})
+    block = server_block(judged_by, ((Group(Kind.LABEL, ("k" * 300, "v")),),))
+    for text in (block.chain.comment, *(rule.comment for rule in block.chain.rules)):
+        assert len(text.encode()) <= 127
+        assert '"' not in text
+        assert "\n" not in text
+
+
+ENDPOINTS = by_address(endpoint(2, "one/web"), endpoint(3, "one/web", local=False), endpoint(4, system=True))
+RULESET = compile_ruleset(CLOSED, SUBNETS, BRIDGE, ENDPOINTS, unknown_allowed=False)
+
+
+def test_packets_without_a_flow_are_dropped_on_their_way_to_local_application_endpoints_only() -> None:
+    for state in ("invalid", "untracked"):
+        lost = [Packet(source=address(3), destination=address(number), state=state) for number in (2, 3, 4)]
+        assert [trace(RULESET, packet) for packet in lost] == ["drop", "accept", "accept"]
+    from_outside = Packet(source=Address.parse("192.0.2.1"), destination=address(2), state="invalid")
+    assert trace(RULESET, from_outside) == "accept"
+
+
+def test_ipv6_between_ports_of_the_bridge_is_dropped() -> None:
+    packet = Packet(family="ipv6", input_interface=BRIDGE, output_interface=BRIDGE)
+    assert follow(RULESET, packet).counters == ("ipv6-drop",)
+    assert trace(RULESET, packet) == "drop"
+    assert trace(RULESET, Packet(family="ipv6", input_interface=BRIDGE, output_interface="eth0")) == "accept"
