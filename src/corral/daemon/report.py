@@ -137,6 +137,7 @@ class Report:
         return {
             "programmed": facts.programmed,
             "pending": bool(self._tracker.pending()),
+            "garbage": bool(self._tracker.garbage()),
             "commits": facts.commits,
             "failed_commits": facts.failed_commits,
             "repairs": facts.repairs,
