@@ -11,7 +11,7 @@ from corral.sandbox.probes import Outcome
 from corral.sandbox.world import Sandbox
 from corral.types import Protocol
 
-from .places import ENFORCED, WITHIN_STACK, allowed, forbidden, nft, one_host, reasons, verdicts
+from .places import ENFORCED, WITHIN_STACK, allowed, forbidden, nft, one_host, reasons, verdicts, without_counts
 
 NO_KEYS = {"CATTLE_URL": ""}
 
@@ -77,12 +77,8 @@ async def test_a_restart_with_nothing_changed_writes_nothing() -> None:
             await sandbox.enforced()
             await stream.delivery()
         after = await nft(sandbox, "-a", "list", "table", "inet", "corral")
-        assert _without_counts(after) == _without_counts(before)
+        assert without_counts(after) == without_counts(before)
         assert (await agent.state())["kernel"]["commits"] == 0
-
-
-def _without_counts(listing: str) -> list[str]:
-    return [line for line in listing.splitlines() if "packets" not in line]
 
 
 async def test_a_restart_with_another_policy_commits_the_difference_only() -> None:
@@ -134,12 +130,12 @@ async def _commits(sandbox: Sandbox) -> int:
 async def test_foreign_changes_are_repaired(vandalism: tuple[str, ...]) -> None:
     async with Sandbox(one_host()) as sandbox:
         await sandbox.enforced()
-        before = _without_counts(await nft(sandbox, "list", "table", "inet", "corral"))
+        before = without_counts(await nft(sandbox, "list", "table", "inet", "corral"))
         await nft(sandbox, *vandalism)
         await sandbox._until(lambda state: state["kernel"]["repairs"] == 1 and not state["kernel"]["garbage"], 10.0)
         state = await sandbox.agents[0].state()
         assert "nft" in state["kernel"]["last_repair"]
-        assert _without_counts(await nft(sandbox, "list", "table", "inet", "corral")) == before
+        assert without_counts(await nft(sandbox, "list", "table", "inet", "corral")) == before
         assert await verdicts(sandbox) == ENFORCED
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from corral.config import load_settings
-from corral.daemon.agent import run_agent
 
 
 def agent(
@@ -41,4 +40,7 @@ def agent(
         "log_level": log_level,
         "loop": loop,
     }
-    run_agent(load_settings(os.environ, flags))
+    settings = load_settings(os.environ, flags)
+    from corral.daemon.agent import run_agent  # noqa: PLC0415 - commands that ask an agent do without the daemon
+
+    run_agent(settings)

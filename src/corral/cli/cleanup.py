@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from corral.cli.output import say
-from corral.dataplane.kernel import KernelDataplane
 
 
 def cleanup() -> None:
@@ -15,6 +14,8 @@ def cleanup() -> None:
 
 
 async def _remove() -> bool:
+    from corral.dataplane.kernel import KernelDataplane  # noqa: PLC0415 - pyroute2 takes half a second to import
+
     async with KernelDataplane() as dataplane:
         present = await dataplane.dump() is not None
         await dataplane.delete_table()

@@ -6,14 +6,16 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from corral.cli.output import JsonFlag, out, pairs, say, say_json
 from corral.config import load_settings
-from corral.sources.agent import AgentClient, Answer
 from corral.web.views import Which
+
+if TYPE_CHECKING:
+    from corral.sources.agent import Answer
 
 AgentAddress = Annotated[str | None, typer.Option("--agent", help="host:port of the agent (default CORRAL_LISTEN).")]
 
@@ -67,6 +69,8 @@ def ruleset(
 
 
 def _ask(agent: str | None, path: str, query: Mapping[str, str] | None = None) -> Answer:
+    from corral.sources.agent import AgentClient  # noqa: PLC0415 - `--help` does without aiohttp
+
     listen = load_settings(os.environ, {"listen": agent}).listen
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
     return asyncio.run(AgentClient(host, listen.port).get(path, query))

@@ -61,9 +61,9 @@ class Engine:
     async def run(self) -> None:
         """Serve for ever; cancelling is clean at every point, for a commit is atomic in the kernel."""
         while True:
-            await self._sleep_until_woken()
-            self._wake.clear()
             try:
+                await self._sleep_until_woken()
+                self._wake.clear()
                 await self._round()
             except DataplaneError as error:
                 await self._failed(error)
@@ -87,11 +87,14 @@ class Engine:
         if not self._enforceable():
             return
         transaction = self._tracker.replace() if self._alien else self._tracker.pending()
+        operations = len(transaction.operations)
         if transaction:
             await self._commit(transaction)
-            if reason not in {None, "start"}:
-                self._repaired(str(reason), len(transaction.operations))
             self._alien = ()
+        if reason not in {None, "start"}:
+            operations += await self._collect_garbage()
+            if operations:
+                self._repaired(str(reason), operations)
         self._facts.programmed = True
         self._facts.kernel_error = None
         self._doubt = None if self._doubt is reason else self._doubt
@@ -111,11 +114,13 @@ class Engine:
         self._facts.last_commit_seconds = time.perf_counter() - started
         log.debug("committed", operations=len(transaction.operations), seconds=self._facts.last_commit_seconds)
 
-    async def _collect_garbage(self) -> None:
-        try:
-            await self._commit(self._tracker.garbage())
-        except DataplaneError as error:
-            await self._failed(error)
+    async def _collect_garbage(self) -> int:
+        """Remove what nothing refers to any more, stage by stage; the number of operations."""
+        operations = 0
+        while garbage := self._tracker.garbage():
+            await self._commit(garbage)
+            operations += len(garbage.operations)
+        return operations
 
     def _repaired(self, reason: str, operations: int) -> None:
         self._facts.repairs += 1
