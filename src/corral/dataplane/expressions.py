@@ -1,0 +1,235 @@
+"""Rule expressions to and from the kernel's, through pyroute2's classes.
+
+One of ours is a short run of the kernel's: load a field into register 1, then look it up or compare it. Each run is
+encoded once and remembered.
+
+The kernel's registers hold network byte order for addresses and ports, the host's order for connection states.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from pyroute2.netlink.nfnetlink.nftsocket import NFPROTO_IPV4, NFPROTO_IPV6, Cmp, Meta, nft_rule_msg
+
+from corral.dataplane.elements import code
+from corral.dataplane.messages import COUNTER_OBJECT, PAYLOAD_OFFSET
+from corral.nft.text import render_expression
+from corral.nft.values import (
+    Count,
+    Dispatch,
+    Equals,
+    Expression,
+    Field,
+    InRange,
+    InSet,
+    State,
+    Verb,
+    Verdict,
+)
+from corral.types import Address
+
+# Attributes of an expression of the kernel, by name; data is plain bytes, a verdict its code and chain.
+_Attributes = dict[str, Any]
+
+
+class KernelExpression(NamedTuple):
+    """One expression of the kernel: its name and its attributes."""
+
+    name: str
+    attributes: _Attributes
+
+
+_SOURCE_IP, _CT_STATE, _CT_PROTOCOL, _CT_SOURCE_PORT = 0x13, 0x00, 0x0A, 0x0B  # NFT_CT_*
+_ORIGINAL, _REPLY = 0, 1
+_NETWORK_HEADER = 1
+_VERDICT_REGISTER, _REGISTER = 0, 1
+INVERTED = "NFT_LOOKUP_F_INV"
+_INTERFACE_LENGTH = 16
+_ATTRIBUTE_HEADER = 4
+
+# As nft names them, in its order; the bits of linux/netfilter/nf_conntrack_common.h.
+STATES: Mapping[str, int] = {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}
+PROTOCOLS: Mapping[str, int] = {"icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
+FAMILIES: Mapping[str, int] = {"ipv4": int(NFPROTO_IPV4), "ipv6": int(NFPROTO_IPV6)}
+
+NAMED_VALUES: Mapping[Field, Mapping[str, int]] = {Field.PROTOCOL: PROTOCOLS, Field.FAMILY: FAMILIES}
+INTERFACES = frozenset({Field.INPUT_INTERFACE, Field.OUTPUT_INTERFACE})
+ADDRESSES = frozenset({Field.CLIENT, Field.SERVER, Field.SOURCE, Field.DESTINATION})
+IN_IPV4_HEADER = frozenset({Field.SOURCE, Field.DESTINATION, Field.PROTOCOL})
+
+
+def _ct(key: int, direction: int | None = None) -> KernelExpression:
+    directed = {} if direction is None else {"NFTA_CT_DIRECTION": direction}
+    return KernelExpression("ct", {"NFTA_CT_DREG": _REGISTER, "NFTA_CT_KEY": key, **directed})
+
+
+def _meta(key: int) -> KernelExpression:
+    return KernelExpression("meta", {"NFTA_META_DREG": _REGISTER, "NFTA_META_KEY": int(key)})
+
+
+def _network_header(offset: int, length: int) -> KernelExpression:
+    where = {"NFTA_PAYLOAD_BASE": _NETWORK_HEADER, "NFTA_PAYLOAD_OFFSET": offset, "NFTA_PAYLOAD_LEN": length}
+    return KernelExpression("payload", {"NFTA_PAYLOAD_DREG": _REGISTER, **where})
+
+
+def _compare(operator: int, value: bytes) -> KernelExpression:
+    left = {"NFTA_CMP_SREG": _REGISTER, "NFTA_CMP_OP": int(operator)}
+    return KernelExpression("cmp", {**left, "NFTA_CMP_DATA": value})
+
+
+def _mask(mask: bytes) -> KernelExpression:
+    registers = {"NFTA_BITWISE_SREG": _REGISTER, "NFTA_BITWISE_DREG": _REGISTER}
+    data = {"NFTA_BITWISE_MASK": mask, "NFTA_BITWISE_XOR": bytes(len(mask))}
+    return KernelExpression("bitwise", {**registers, "NFTA_BITWISE_LEN": len(mask), **data})
+
+
+# What nft writes before the first match of an IPv4 header field in a table of family inet, and hides in listings.
+IS_IPV4 = (_meta(Meta.NFT_META_NFPROTO), _compare(Cmp.NFT_CMP_EQ, bytes([FAMILIES["ipv4"]])))
+_VERSION_4 = (_network_header(0, 1), _mask(b"\xf0"), _compare(Cmp.NFT_CMP_EQ, b"\x40"))
+
+LOADS: Mapping[Field, tuple[KernelExpression, ...]] = {
+    Field.CLIENT: (_ct(_SOURCE_IP, _ORIGINAL),),
+    Field.SERVER: (_ct(_SOURCE_IP, _REPLY),),
+    Field.SERVER_PORT: (_ct(_CT_SOURCE_PORT, _REPLY),),
+    Field.PROTOCOL: (*_VERSION_4, _ct(_CT_PROTOCOL)),
+    Field.SOURCE: (_network_header(12, 4),),
+    Field.DESTINATION: (_network_header(16, 4),),
+    Field.INPUT_INTERFACE: (_meta(Meta.NFT_META_IIFNAME),),
+    Field.OUTPUT_INTERFACE: (_meta(Meta.NFT_META_OIFNAME),),
+    Field.FAMILY: (_meta(Meta.NFT_META_NFPROTO),),
+}
+LOAD_STATE = _ct(_CT_STATE)
+
+
+def encode_expressions(expressions: Sequence[Expression]) -> bytes:
+    """The packed expressions of a rule. Raises ValueError for what nft would not print as `text` does."""
+    _refuse_second_family(expressions)
+    packed: list[bytes] = []
+    ipv4 = False
+    for expression in expressions:
+        needs_ipv4 = getattr(expression, "field", None) in IN_IPV4_HEADER
+        packed.append(_encode_expression(expression, needs_ipv4 and not ipv4))
+        ipv4 = ipv4 or needs_ipv4
+    return b"".join(packed)
+
+
+def _refuse_second_family(expressions: Sequence[Expression]) -> None:
+    """nft hides `meta nfproto ipv4` beside a match that implies it, and takes no other family beside one."""
+    said = any(isinstance(part, Equals) and part.field is Field.FAMILY for part in expressions)
+    if said and (implying := next(filter(_implies_ipv4, expressions), None)):
+        raise ValueError(f"`{render_expression(implying)}` says IPv4 already: no `{Field.FAMILY}` beside it")
+
+
+def _implies_ipv4(expression: Expression) -> bool:
+    return getattr(expression, "field", None) in ADDRESSES | IN_IPV4_HEADER
+
+
+@lru_cache(maxsize=16384)
+def _encode_expression(expression: Expression, with_family: bool) -> bytes:
+    return encode_run([*(IS_IPV4 if with_family else ()), *kernel_run(expression)])
+
+
+def encode_run(run: Iterable[KernelExpression]) -> bytes:
+    """Pack expressions of the kernel."""
+    message = nft_rule_msg()
+    message["attrs"] = [["NFTA_RULE_EXPRESSIONS", [_encodable(part) for part in run]]]
+    message.encode()
+    return bytes(message.data[PAYLOAD_OFFSET + _ATTRIBUTE_HEADER :])
+
+
+def _encodable(expression: KernelExpression) -> dict[str, Any]:
+    attributes = [[name, _encodable_value(name, value)] for name, value in expression.attributes.items()]
+    return {"attrs": [["NFTA_EXPR_NAME", expression.name], ["NFTA_EXPR_DATA", {"attrs": attributes}]]}
+
+
+def _encodable_value(name: str, value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"attrs": [["NFTA_DATA_VALUE", value]]}
+    if name == "NFTA_IMMEDIATE_DATA":
+        number, chain = value
+        target = [["NFTA_VERDICT_CHAIN", chain]] if chain else []
+        return {"attrs": [["NFTA_DATA_VERDICT", {"attrs": [["NFTA_VERDICT_CODE", number], *target]}]]}
+    return value
+
+
+def kernel_run(expression: Expression) -> Sequence[KernelExpression]:
+    """The kernel's expressions for one of ours, without the family that the IPv4 header implies."""
+    match expression:
+        case InSet(_, name, negated):
+            return *_loads_address(expression), _lookup(name, negated)
+        case Equals(field, value):
+            return *LOADS[field], _compare(Cmp.NFT_CMP_EQ, _data(field, value))
+        case InRange():
+            return *LOADS[Field.SERVER_PORT], *_compare_range(expression)
+        case State(states):
+            return LOAD_STATE, _mask(_state_mask(states)), _compare(Cmp.NFT_CMP_NEQ, bytes(4))
+        case Count(counter):
+            reference = {"NFTA_OBJREF_IMM_TYPE": COUNTER_OBJECT, "NFTA_OBJREF_IMM_NAME": counter}
+            return (KernelExpression("objref", reference),)
+        case Dispatch(_, name):
+            return *_loads_address(expression), _dispatch(name)
+        case Verdict():
+            return (_immediate(expression),)
+
+
+def _loads_address(expression: InSet | Dispatch) -> tuple[KernelExpression, ...]:
+    if expression.field not in ADDRESSES:
+        raise ValueError(f"`{render_expression(expression)}`: sets and maps hold addresses only")
+    return LOADS[expression.field]
+
+
+def _lookup(name: str, negated: bool) -> KernelExpression:
+    lookup = {"NFTA_LOOKUP_SET": name, "NFTA_LOOKUP_SREG": _REGISTER}
+    return KernelExpression("lookup", {**lookup, **({"NFTA_LOOKUP_FLAGS": {INVERTED}} if negated else {})})
+
+
+def _dispatch(name: str) -> KernelExpression:
+    registers = {"NFTA_LOOKUP_SREG": _REGISTER, "NFTA_LOOKUP_DREG": _VERDICT_REGISTER}
+    return KernelExpression("lookup", {"NFTA_LOOKUP_SET": name, **registers})
+
+
+def _immediate(verdict: Verdict) -> KernelExpression:
+    if bool(verdict.chain) != (verdict.verb in (Verb.JUMP, Verb.GOTO)):
+        raise ValueError(f"`{verdict}`: a chain belongs to jump and goto, and to nothing else")
+    data = {"NFTA_IMMEDIATE_DREG": _VERDICT_REGISTER, "NFTA_IMMEDIATE_DATA": (code(verdict), verdict.chain)}
+    return KernelExpression("immediate", data)
+
+
+def _compare_range(ports: InRange) -> Iterator[KernelExpression]:
+    if ports.field is not Field.SERVER_PORT or not 0 <= ports.first <= ports.last <= 0xFFFF:
+        raise ValueError(f"`{render_expression(ports)}`: ranges are of ports, 0 to 65535, lower end first")
+    first, last = struct.pack(">H", ports.first), struct.pack(">H", ports.last)
+    if first == last:
+        yield _compare(Cmp.NFT_CMP_EQ, first)
+    else:
+        yield _compare(Cmp.NFT_CMP_GTE, first)
+        yield _compare(Cmp.NFT_CMP_LTE, last)
+
+
+def _state_mask(states: Sequence[str]) -> bytes:
+    if not states or [state for state in STATES if state in states] != list(states):
+        raise ValueError(f"ct state {','.join(states)}: states are some of {', '.join(STATES)}, in this order")
+    return struct.pack("=I", sum(STATES[state] for state in states))
+
+
+def _data(field: Field, value: str) -> bytes:
+    if field in NAMED_VALUES:
+        if value not in NAMED_VALUES[field]:
+            raise ValueError(f"`{field} {value}`: the value is one of {', '.join(NAMED_VALUES[field])}")
+        return bytes([NAMED_VALUES[field][value]])
+    if field in ADDRESSES:
+        return Address.parse(value).to_bytes(4, "big")
+    if field in INTERFACES:
+        return _interface(value)
+    return struct.pack(">H", int(value))
+
+
+def _interface(name: str) -> bytes:
+    # nft takes a star at the end for a wildcard and knows no way to write a quote.
+    if not 0 < len(name.encode()) < _INTERFACE_LENGTH or set(name) & set('*"') or not name.isprintable():
+        raise ValueError(f"{name!r}: an interface's name has 1 to 15 bytes, no stars and no quotes")
+    return name.encode().ljust(_INTERFACE_LENGTH, b"\0")

@@ -1,0 +1,331 @@
+"""The dataplane in the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from pyroute2.netlink.nfnetlink.nftsocket import (
+    NFT_MSG_GETCHAIN,
+    NFT_MSG_GETFLOWTABLE,
+    NFT_MSG_GETGEN,
+    NFT_MSG_GETOBJ,
+    NFT_MSG_GETRULE,
+    NFT_MSG_GETSET,
+    NFT_MSG_GETSETELEM,
+    NFT_MSG_GETTABLE,
+    nft_flowtable_msg,
+    nft_gen_msg,
+)
+
+from corral.dataplane.base import Dump, ForeignChange, refusal
+from corral.dataplane.batch import Batch, Committed, Refused, Unconfirmed
+from corral.dataplane.codec import Message, encode
+from corral.dataplane.decode import TableDecoder, counter_values
+from corral.dataplane.elements import unpack
+from corral.dataplane.messages import (
+    FAMILY,
+    HEADER,
+    TABLE,
+    ElementsMessage,
+    ObjectMessage,
+    RuleMessage,
+    SetMessage,
+    TableMessage,
+    attributes,
+    body,
+    decode,
+    errno_name,
+    nfgen,
+    nftables,
+)
+from corral.dataplane.monitor import NFTABLES_GROUP, Monitor, PortFilter
+from corral.dataplane.netlink import LARGE, NETLINK_NETFILTER, InterruptedDumpError, NetlinkSocket
+from corral.errors import CommitError, DataplaneError, UncertainError, UnsupportedError
+from corral.nft.transaction import (
+    AddElements,
+    AddTable,
+    AddVerdicts,
+    DeleteChain,
+    DeleteElements,
+    DeleteSet,
+    DeleteTable,
+    DeleteVerdicts,
+    Transaction,
+)
+from corral.types import Address
+
+_DUMP_ATTEMPTS = 10
+_DUMP_PAUSE = 0.01  # seconds, more each time: 0.45 in all
+_DECODED_AT_ONCE = 100  # objects; some 10 ms
+_TABLE_ATTRIBUTE = 1  # of every kind of object
+
+_NO_PRIVILEGE = (
+    "the kernel refuses nftables to this process: it needs the capability CAP_NET_ADMIN (--cap-add NET_ADMIN)"
+)
+_NO_NFTABLES = "the kernel has no nftables: load the module nf_tables, or use a kernel with CONFIG_NF_TABLES"
+_NO_INET = "the kernel has no nftables tables of family inet (CONFIG_NF_TABLES_INET)"
+_UNSUPPORTED = {
+    errno.EPERM: _NO_PRIVILEGE,
+    errno.EACCES: _NO_PRIVILEGE,
+    errno.EOPNOTSUPP: _NO_NFTABLES,
+    errno.EPROTONOSUPPORT: _NO_NFTABLES,
+    errno.EAFNOSUPPORT: _NO_INET,
+}
+
+
+class KernelDataplane:
+    """Table `inet corral` in the network namespace of the thread that enters this context."""
+
+    def __init__(self) -> None:
+        self._commits: NetlinkSocket
+        self._queries: NetlinkSocket
+        self._notifications: NetlinkSocket
+        self._opened = ExitStack()
+        self._watch: _Watch | None = None
+        self._committing = asyncio.Lock()
+        self._querying = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Open the sockets. Raises UnsupportedError when the kernel or our privileges lack something."""
+        with ExitStack() as opened:
+            self._commits = opened.enter_context(NetlinkSocket(NETLINK_NETFILTER))
+            self._queries = opened.enter_context(NetlinkSocket(NETLINK_NETFILTER))
+            self._notifications = opened.enter_context(NetlinkSocket(NETLINK_NETFILTER))
+            await self._generation(self._queries)
+            self._opened = opened.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        self._opened.close()
+
+    async def commit(self, transaction: Transaction) -> None:
+        """See `Dataplane`. An empty transaction sends nothing."""
+        messages = encode(transaction)
+        if not messages:
+            return
+        async with self._committing:
+            batch = Batch(messages, self._commits.next_sequence(len(messages) + 2))
+            await self._send_unobserved(batch, transaction)
+        outcome = batch.outcome()
+        if isinstance(outcome, Unconfirmed):
+            raise UncertainError("the kernel did not confirm a transaction: compare before going on")
+        if isinstance(outcome, Refused):
+            raise _refused(outcome, messages, transaction)
+
+    async def _send(self, batch: Batch, transaction: Transaction) -> None:
+        try:
+            await self._commits.send(batch.data, slow=_waits(transaction))
+        except OSError as error:
+            raise _not_sent(error, len(batch.data)) from error
+        for datagram in self._commits.drain():
+            batch.receive(datagram or b"")
+
+    async def delete_table(self) -> None:
+        """See `Dataplane`."""
+        await self.commit(Transaction((AddTable(), DeleteTable())))
+
+    async def dump(self) -> Dump | None:
+        """See `Dataplane`. One state of the whole table, whoever is committing meanwhile."""
+        async with self._querying:
+            for attempt in range(_DUMP_ATTEMPTS):
+                await asyncio.sleep(attempt * _DUMP_PAUSE)
+                try:
+                    before = await self._generation(self._queries)
+                    dumped = await self._read_table(before)
+                    if before == await self._generation(self._queries):
+                        return dumped
+                except InterruptedDumpError:
+                    continue
+                except OSError as error:
+                    if error.errno != errno.ENOENT:  # a set may go between its listing and that of its elements
+                        raise _failure(error.errno or 0, f"can not read table inet {TABLE}") from error
+        raise UncertainError(f"table inet {TABLE} changed during each of {_DUMP_ATTEMPTS} attempts to read it")
+
+    async def _read_table(self, generation: int) -> Dump | None:
+        decoder = TableDecoder()
+        try:
+            named = body(TableMessage(), [("NFTA_TABLE_NAME", TABLE)])
+            for answer in await self._queries.request(nftables(NFT_MSG_GETTABLE), named):
+                decoder.table(answer.payload)
+        except FileNotFoundError:
+            return None
+        await self._read_objects(decoder)
+        for name in decoder.names_of_sets:
+            wanted = [("NFTA_SET_ELEM_LIST_TABLE", TABLE), ("NFTA_SET_ELEM_LIST_SET", name)]
+            async for payload in self._list(NFT_MSG_GETSETELEM, body(ElementsMessage(), wanted)):
+                decoder.elements(name, payload)
+        if decoder.torn:
+            raise InterruptedDumpError
+        ruleset, alien = decoder.result()
+        return Dump(ruleset, alien, generation)
+
+    async def _read_objects(self, decoder: TableDecoder) -> None:
+        async for payload in self._list(NFT_MSG_GETOBJ, body(ObjectMessage(), [("NFTA_OBJ_TABLE", TABLE)])):
+            decoder.counter(payload)
+        async for payload in self._list(NFT_MSG_GETSET, body(SetMessage(), [("NFTA_SET_TABLE", TABLE)])):
+            decoder.set(payload)
+        async for payload in self._list(NFT_MSG_GETCHAIN, nfgen()):
+            decoder.chain(payload)
+        async for payload in self._list(NFT_MSG_GETRULE, body(RuleMessage(), [("NFTA_RULE_TABLE", TABLE)])):
+            decoder.rule(payload)
+        async for _ in self._list(NFT_MSG_GETFLOWTABLE, body(nft_flowtable_msg(), [("NFTA_FLOWTABLE_TABLE", TABLE)])):
+            decoder.flowtable()
+
+    async def _list(self, kind: int, payload: bytes) -> AsyncIterator[bytes]:
+        """Objects of our table; older kernels ignore the table named in the request, and chains never heed it.
+
+        Others get their turn while a long list is decoded.
+        """
+        for count, answer in enumerate(await self._queries.dump(nftables(kind), payload)):
+            if _in_our_table(answer.payload):
+                yield answer.payload
+            if count % _DECODED_AT_ONCE == _DECODED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+
+    async def counters(self) -> Mapping[str, tuple[int, int]]:
+        """See `Dataplane`. The counters are read one after the other, not at one moment."""
+        async with self._querying:
+            wanted = body(ObjectMessage(), [("NFTA_OBJ_TABLE", TABLE)])
+            for _ in range(_DUMP_ATTEMPTS):
+                try:
+                    values = [counter_values(payload) async for payload in self._list(NFT_MSG_GETOBJ, wanted)]
+                except InterruptedDumpError:
+                    continue
+                except OSError as error:
+                    raise _failure(error.errno or 0, "can not read counters") from error
+                return dict(found for found in values if found is not None)
+        raise UncertainError(f"the counters changed during each of {_DUMP_ATTEMPTS} attempts to read them")
+
+    async def changes(self) -> AsyncGenerator[ForeignChange, None]:
+        """See `Dataplane`. For one reader at a time."""
+        if self._watch is not None:
+            raise RuntimeError("changes() has a reader already")
+        self._watch = watch = _Watch(self._notifications, self._commits.port)
+        watch.start()
+        try:
+            while True:
+                yield await watch.queue.get()
+        finally:
+            watch.stop()
+            self._watch = None
+
+    async def _send_unobserved(self, batch: Batch, transaction: Transaction) -> None:
+        """Spare the kernel the notifications of a large commit of ours, and still miss nothing of others.
+
+        For each element it makes a packet of its own before anyone's filter sees it: a second and half a gigabyte
+        for 65,534. Without listeners it makes none, and the generation tells whether anyone else came between.
+        """
+        if self._watch is None or len(batch.data) <= LARGE:
+            await self._send(batch, transaction)
+            return
+        before = await self._generation(self._commits)
+        self._watch.pause()
+        try:
+            await self._send(batch, transaction)
+        finally:
+            self._watch.resume()
+            own = 1 if isinstance(batch.outcome(), Committed) else 0
+            if await self._generation(self._commits) != before + own:
+                self._watch.missed()
+
+    async def _generation(self, opened: NetlinkSocket) -> int:
+        try:
+            answers = await opened.request(nftables(NFT_MSG_GETGEN), nfgen(family=0))
+        except OSError as error:
+            # The kernel answers EINVAL to messages of a subsystem that it does not have.
+            number = errno.EOPNOTSUPP if error.errno == errno.EINVAL else error.errno or 0
+            raise _failure(number, "can not read the ruleset's generation") from error
+        return int(decode(nft_gen_msg, answers[0].payload)["NFTA_GEN_ID"])
+
+
+class _Watch:
+    """Reads notifications while there is someone to tell."""
+
+    def __init__(self, notifications: NetlinkSocket, own_port: int) -> None:
+        self.queue: asyncio.Queue[ForeignChange] = asyncio.Queue()
+        self._socket = notifications
+        self._monitor = Monitor(own_port)
+        self._started = False
+        self._socket.attach_filter(PortFilter(own_port))
+
+    def start(self) -> None:
+        self._socket.on_readable(self._read)
+        self.resume()
+        self._started = True
+
+    def stop(self) -> None:
+        if self._started:
+            self._started = False
+            self.pause()
+            self._socket.on_readable(None)
+
+    def resume(self) -> None:
+        self._socket.join(NFTABLES_GROUP)
+
+    def pause(self) -> None:
+        self._socket.leave(NFTABLES_GROUP)
+
+    def missed(self) -> None:
+        self.queue.put_nowait(self._monitor.lost())
+
+    def _read(self) -> None:
+        for datagram in self._socket.drain():
+            if datagram is None:
+                self.missed()
+            else:
+                for change in self._monitor.receive(datagram):
+                    self.queue.put_nowait(change)
+
+
+def _in_our_table(payload: bytes) -> bool:
+    kind, name = next(attributes(payload[4:]), (0, b""))
+    return payload[0] == FAMILY and kind == _TABLE_ATTRIBUTE and name.rstrip(b"\0") == TABLE.encode()
+
+
+def _waits(transaction: Transaction) -> bool:
+    """Whether the kernel waits inside the commit until no packet can be in what is deleted."""
+    return any(isinstance(operation, DeleteChain | DeleteSet | DeleteTable) for operation in transaction.operations)
+
+
+def _not_sent(error: OSError, size: int) -> DataplaneError:
+    if error.errno == errno.EMSGSIZE:
+        remedy = "raise net.core.wmem_max, or give the process CAP_NET_ADMIN"
+        return UnsupportedError(
+            f"a transaction of {size} bytes exceeds the socket's buffer: {remedy}", errno=error.errno
+        )
+    return CommitError(f"a transaction could not be sent: {error.strerror}", errno=error.errno)
+
+
+def _failure(number: int, what: str) -> DataplaneError:
+    if number in _UNSUPPORTED:
+        return UnsupportedError(_UNSUPPORTED[number], errno=number)
+    return DataplaneError(f"{what}: {errno_name(number)}", errno=number)
+
+
+def _refused(refused: Refused, messages: list[Message], transaction: Transaction) -> DataplaneError:
+    message = None if refused.message is None else messages[refused.message]
+    operation = None if message is None else transaction.operations[message.operation]
+    # EOPNOTSUPP and the like against another operation are about its values, not about the kernel.
+    if isinstance(operation, AddTable | None) and refused.errno in _UNSUPPORTED:
+        return UnsupportedError(_UNSUPPORTED[refused.errno], errno=refused.errno)
+    explanation = refused.text
+    if message is not None and isinstance(operation, AddElements | DeleteElements | AddVerdicts | DeleteVerdicts):
+        explanation = " ".join(filter(None, [_refused_element(refused, message), explanation]))
+    return refusal(operation, refused.errno, explanation)
+
+
+def _refused_element(refused: Refused, message: Message) -> str:
+    """The one among thousands that the kernel objects to; kernels before 5.18 do not say."""
+    if refused.offset is None:
+        return ""
+    element = next(unpack(message.payload[refused.offset - HEADER.size :]), None)
+    return "" if element is None or element.other else f"element {Address(element.key)}"
