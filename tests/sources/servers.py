@@ -49,7 +49,7 @@ class Metadata:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     before_document: Callable[[], None] | None = None
 
-    def publish(self, **sections: object) -> None:
+    def publish(self, /, **sections: object) -> None:
         self.document = root(**sections)
         self.version += 1
         self.changed.set()

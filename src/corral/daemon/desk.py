@@ -37,17 +37,18 @@ class Desk:
         self.inventory = Inventory()
         self.policy: Policy | None = None
         self.network: ManagedNetwork | None = None
+        self.tracker = tracker
         self._compiler = Compiler(tracker, unknown_allowed=unknown_allowed)
         self._unknown_allowed = unknown_allowed
-        self._facts = facts
-        self._network_changed = network_changed
+        self.facts = facts
+        self.network_changed = network_changed
         self._waiting: dict[Address, Endpoint | None] = {}
 
     def load(self, snapshot: Snapshot, now: float) -> bool:
         """Take a snapshot in; True when the desired ruleset may differ. `now` is monotonic seconds."""
         change = self.inventory.load(snapshot, now)
-        first = not self._facts.inventory_loaded
-        self._facts.inventory_loaded = True
+        first = not self.facts.inventory_loaded
+        self.facts.inventory_loaded = True
         return self._take(change, network=change.network or first) or first
 
     def apply(self, update: Update, now: float) -> bool:
@@ -60,12 +61,12 @@ class Desk:
 
     def suspend(self) -> None:
         """Judge nothing until `resume`: the policy is taken for a plain allow."""
-        self._facts.opened = True
+        self.facts.opened = True
         self._compiler.set_policy(Policy(default=Action.ALLOW))
 
     def resume(self) -> None:
         """Put the last good policy back in force."""
-        self._facts.opened = False
+        self.facts.opened = False
         if self.policy is not None:
             self._compiler.set_policy(self.policy)
 
@@ -88,7 +89,7 @@ class Desk:
     def _take(self, change: Change, *, network: bool | None = None) -> bool:
         self._waiting.update(change.endpoints)
         if change.problems:
-            self._facts.inventory_problems = self.inventory.problems
+            self.facts.inventory_problems = self.inventory.problems
         if change.network if network is None else network:
             self._take_network(self.inventory.network)
         if self.inventory.network is None:
@@ -97,25 +98,25 @@ class Desk:
 
     def _take_network(self, network: ManagedNetwork | None) -> None:
         if network is None:
-            self._facts.network_error = "no managed network found; the last picture stays in force"
+            self.facts.network_error = "no managed network found; the last picture stays in force"
             return
-        self._facts.network_error = None
+        self.facts.network_error = None
         if self.network is None or (network.subnets, network.bridge) != (self.network.subnets, self.network.bridge):
             self._compiler.set_boundary(network.subnets, network.bridge)
         self.network = network
         self._take_policy(network)
-        self._network_changed()
+        self.network_changed()
 
     def _take_policy(self, network: ManagedNetwork) -> None:
         try:
             policy = parse_policy(network.policy, network.default_policy_action)
         except PolicyError as error:
-            self._facts.policy_problems = error.problems
+            self.facts.policy_problems = error.problems
             return
-        self._facts.policy_problems = ()
+        self.facts.policy_problems = ()
         if policy != self.policy:
             self.policy = policy
-            if not self._facts.opened:
+            if not self.facts.opened:
                 self._compiler.set_policy(policy)
 
     def _compile(self, touched: bool) -> bool:

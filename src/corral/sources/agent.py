@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
+import orjson
 
 from corral.errors import UnreachableError, UsageError
 
@@ -37,7 +38,15 @@ class AgentClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnreachableError(f"no agent answers at {self._base}: {str(error) or type(error).__name__}") from error
         if answer.status == 400:
-            raise UsageError(answer.body.decode(errors="replace"))
+            raise UsageError(_error_of(answer.body))
         if answer.status not in {200, 503}:
             raise UnreachableError(f"{self._base}{path} answers {answer.status}, which no corral agent does")
         return answer
+
+
+def _error_of(body: bytes) -> str:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        said = None
+    return str(said["error"]) if isinstance(said, dict) and "error" in said else body.decode(errors="replace")

@@ -1,0 +1,97 @@
+"""Inventory, policy and compiler in step; what is bad leaves the last good in force."""
+
+from __future__ import annotations
+
+import pytest
+
+from corral.model.entities import Snapshot
+from corral.model.updates import NetworkUpdate
+from corral.policy.rules import Policy
+from corral.policy.scratch import compile_ruleset
+from corral.types import Action
+
+from .running import WITHIN_STACK, desk_of, small_environment, snapshot_of
+
+
+def test_the_first_snapshot_makes_a_ruleset() -> None:
+    desk = desk_of(small_environment())
+    scene = desk.scene()
+    assert scene is not None
+    assert desk.network is not None
+    assert desk.enforceable
+    expected = compile_ruleset(scene.policy, scene.subnets, desk.network.bridge, scene.endpoints, unknown_allowed=False)
+    assert desk.tracker.desired_ruleset() == expected
+
+
+def test_nothing_is_desired_before_a_good_policy() -> None:
+    environment = small_environment()
+    environment.set_policy([{"within": "nothing", "action": "allow"}], "deny")
+    desk = desk_of(environment)
+    assert not desk.enforceable
+    assert not desk.tracker.pending()
+    assert desk.facts.policy_problems[0].where == "policy[0].within"
+
+
+def test_a_bad_policy_keeps_the_last_good_one_and_follows_containers() -> None:
+    environment = small_environment()
+    desk = desk_of(environment)
+    good = desk.policy
+    environment.set_policy(["not JSON"], "deny")
+    container = environment.create_container("front/web")
+    environment.set_running(container.name, environment.allocate_address(0))
+    assert desk.load(snapshot_of(environment), 1.0)
+    assert desk.policy == good
+    assert desk.facts.policy_problems
+    assert len(desk.tracker.desired_ruleset().elements["local"]) == 4
+    environment.set_policy(WITHIN_STACK, "deny")
+    desk.load(snapshot_of(environment), 2.0)
+    assert desk.facts.policy_problems == ()
+
+
+def test_a_lost_network_keeps_the_last_picture_until_it_is_back() -> None:
+    environment = small_environment()
+    desk = desk_of(environment)
+    before = desk.tracker.desired_ruleset()
+    assert not desk.load(Snapshot(self_host="h"), 1.0)
+    assert desk.facts.network_error is not None
+    assert desk.tracker.desired_ruleset() == before
+    environment.remove_container("back-job-1")
+    desk.load(snapshot_of(environment), 2.0)
+    assert desk.facts.network_error is None
+    assert len(desk.tracker.desired_ruleset().elements["local"]) == 2
+
+
+def test_an_event_with_a_policy_takes_effect_at_once() -> None:
+    environment = small_environment()
+    desk = desk_of(environment)
+    update = NetworkUpdate(environment.network.uuid, {"policy": [], "default_policy_action": "allow"})
+    assert desk.apply(update, 1.0)
+    assert desk.policy == Policy((), Action.ALLOW, default_is_set=True)
+
+
+def test_suspend_opens_and_resume_closes() -> None:
+    desk = desk_of(small_environment())
+    closed = desk.tracker.desired_ruleset()
+    desk.suspend()
+    assert desk.facts.opened
+    assert not any(name.startswith("rule-") for name in desk.tracker.desired_ruleset().counters)
+    desk.resume()
+    assert not desk.facts.opened
+    assert desk.tracker.desired_ruleset() == closed
+
+
+def test_whoever_asked_is_told_of_a_changed_network() -> None:
+    environment = small_environment()
+    desk = desk_of(environment)
+    told: list[bool] = []
+    desk.network_changed = lambda: told.append(True)
+    desk.load(snapshot_of(environment), 1.0)
+    assert told == []
+    environment.set_policy([], "deny")
+    desk.load(snapshot_of(environment), 2.0)
+    assert told == [True]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1000.0])
+def test_expiry_without_events_changes_nothing(seconds: float) -> None:
+    assert not desk_of(small_environment()).expire(seconds)

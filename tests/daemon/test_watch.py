@@ -1,0 +1,87 @@
+"""Recurring duties, on a real bridge of a namespace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from corral.daemon.watch import watch_bridge
+from corral.dataplane.bridge import bridge_filtering
+from corral.sandbox.links import Links
+from corral.sandbox.namespace import Namespace
+
+from .running import desk_of, small_environment
+
+
+@pytest.fixture
+def host() -> Iterator[Namespace]:
+    namespace = Namespace.create()
+    links = Links(namespace)
+    links.add_bridge("docker0")
+    links.close()
+    yield namespace
+    namespace.close()
+
+
+def test_the_managed_bridge_is_switched_on_and_others_are_left_alone(host: Namespace) -> None:
+    links = Links(host)
+    links.add_bridge("other")
+    links.close()
+    desk = desk_of(small_environment())
+    desk.facts.bridge_error = "not checked"
+
+    async def main() -> None:
+        task = asyncio.create_task(watch_bridge(desk, desk.facts, asyncio.Event()))
+        async with asyncio.timeout(5):
+            while desk.facts.bridge_error is not None:
+                await asyncio.sleep(0)
+        task.cancel()
+        managed, other = await bridge_filtering("docker0"), await bridge_filtering("other")
+        assert managed is not None
+        assert (managed.ipv4, managed.ipv6) == (True, True)
+        assert other is not None
+        assert (other.ipv4, other.ipv6) == (False, False)
+
+    with host, asyncio.Runner() as runner:
+        runner.run(main())
+
+
+def test_ipv6_is_left_alone_where_the_default_allows(host: Namespace) -> None:
+    environment = small_environment()
+    environment.set_policy([], "allow")
+    desk = desk_of(environment)
+    desk.facts.bridge_error = "not checked"
+
+    async def main() -> None:
+        woken = asyncio.Event()
+        task = asyncio.create_task(watch_bridge(desk, desk.facts, woken))
+        async with asyncio.timeout(5):
+            while desk.facts.bridge_error is not None:
+                await asyncio.sleep(0)
+        task.cancel()
+        filtering = await bridge_filtering("docker0")
+        assert filtering is not None
+        assert (filtering.ipv4, filtering.ipv6) == (True, False)
+
+    with host, asyncio.Runner() as runner:
+        runner.run(main())
+
+
+def test_a_missing_bridge_is_said(host: Namespace) -> None:
+    desk = desk_of(small_environment())
+    links = Links(host)
+    links.remove("docker0")
+    links.close()
+
+    async def main() -> None:
+        task = asyncio.create_task(watch_bridge(desk, desk.facts, asyncio.Event()))
+        async with asyncio.timeout(5):
+            while desk.facts.bridge_error is None:
+                await asyncio.sleep(0)
+        task.cancel()
+
+    with host, asyncio.Runner() as runner:
+        runner.run(main())
+    assert "docker0" in str(desk.facts.bridge_error)
