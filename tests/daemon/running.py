@@ -1,9 +1,9 @@
-"""An agent in this process: a real metadata service to follow, a dataplane in memory, its health endpoint on loopback."""
+"""An agent in this process: a real metadata service to follow, a table in memory, its health endpoint on loopback."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -22,7 +22,19 @@ from corral.wire.metadata import SnapshotDecoder
 
 from ..sources.servers import Metadata, http_server
 
+Holds = Callable[[], bool | Awaitable[bool]]
+
 WITHIN_STACK = [{"within": "stack", "action": "allow"}]
+
+
+async def until(holds: Holds, patience: float = 10.0) -> None:
+    """Let the other tasks run until something holds. Raises TimeoutError."""
+    async with asyncio.timeout(patience):
+        while True:
+            held = holds()
+            if held if isinstance(held, bool) else await held:
+                return
+            await asyncio.sleep(0)
 
 
 def small_environment() -> Environment:

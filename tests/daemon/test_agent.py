@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 
 from corral.nft.values import Ruleset
 
-from .running import Running, running_agent
+from .running import Running, running_agent, until
 
 
 async def until_table(running: Running, local: int) -> Ruleset:
     """Wait until the table has so many local application endpoints."""
-    async with asyncio.timeout(10):
-        while True:
-            dump = await running.dataplane.dump()
-            if dump is not None and len(dump.ruleset.elements["local"]) == local:
-                return dump.ruleset
-            await asyncio.sleep(0)
+
+    async def holds() -> bool:
+        dump = await running.dataplane.dump()
+        return dump is not None and len(dump.ruleset.elements["local"]) == local
+
+    await until(holds)
+    dump = await running.dataplane.dump()
+    assert dump is not None
+    return dump.ruleset
 
 
 async def test_it_follows_the_metadata_and_stops_cleanly() -> None:
@@ -46,9 +48,7 @@ async def test_a_foreign_change_is_repaired_from_its_notification() -> None:
         before = await until_table(running, 3)
         await running.dataplane.delete_table()
         running.dataplane.lose_notifications()
-        async with asyncio.timeout(10):
-            while running.agent.facts.repairs == 0:
-                await asyncio.sleep(0)
+        await until(lambda: running.agent.facts.repairs > 0)
         assert await until_table(running, 3) == before
         assert "lost" in str(running.agent.facts.last_repair)
 
@@ -56,9 +56,7 @@ async def test_a_foreign_change_is_repaired_from_its_notification() -> None:
 async def test_stale_metadata_opens_when_asked_to() -> None:
     async with running_agent(CORRAL_ON_STALE="open", CORRAL_STALE_AFTER="1s") as running:
         await until_table(running, 3)
-        async with asyncio.timeout(10):
-            while not running.agent.facts.opened:
-                await asyncio.sleep(0)
+        await until(lambda: running.agent.facts.opened)
         status, body = await running.get("/readyz")
         assert status == 503
         assert any("CORRAL_ON_STALE=open" in reason for reason in json.loads(body)["reasons"])

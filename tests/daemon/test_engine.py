@@ -15,7 +15,7 @@ from corral.dataplane.fake import FakeDataplane
 from corral.nft.transaction import AddChain, AddTable, DeleteTable, Transaction
 from corral.nft.values import Chain, Ruleset
 
-from .running import desk_of, small_environment, snapshot_of
+from .running import desk_of, small_environment, snapshot_of, until
 
 
 class Bench:
@@ -35,9 +35,11 @@ class Bench:
 
     async def settled(self) -> None:
         """Wait until the kernel holds what is desired."""
-        async with asyncio.timeout(10):
-            while await self.table() != self.desk.tracker.desired_ruleset() or not self.desk.facts.programmed:
-                await asyncio.sleep(0)
+
+        async def holds() -> bool:
+            return self.desk.facts.programmed and await self.table() == self.desk.tracker.desired_ruleset()
+
+        await until(holds)
 
 
 @asynccontextmanager
@@ -112,9 +114,7 @@ async def test_what_others_did_is_undone_and_counted_once(interference: Transact
         await made.settled()
         made.dataplane.interfere(interference)
         made.engine.doubt("somebody")
-        async with asyncio.timeout(10):
-            while made.desk.facts.repairs == 0:
-                await asyncio.sleep(0)
+        await until(lambda: made.desk.facts.repairs > 0)
         await made.settled()
         assert (made.desk.facts.repairs, made.desk.facts.last_repair) == (1, "somebody")
 

@@ -12,7 +12,7 @@ from corral.dataplane.bridge import bridge_filtering
 from corral.sandbox.links import Links
 from corral.sandbox.namespace import Namespace
 
-from .running import desk_of, small_environment
+from .running import desk_of, small_environment, until
 
 
 @pytest.fixture
@@ -34,9 +34,7 @@ def test_the_managed_bridge_is_switched_on_and_others_are_left_alone(host: Names
 
     async def main() -> None:
         task = asyncio.create_task(watch_bridge(desk, desk.facts, asyncio.Event()))
-        async with asyncio.timeout(5):
-            while desk.facts.bridge_error is not None:
-                await asyncio.sleep(0)
+        await until(lambda: desk.facts.bridge_error is None)
         task.cancel()
         managed, other = await bridge_filtering("docker0"), await bridge_filtering("other")
         assert managed is not None
@@ -57,9 +55,7 @@ def test_ipv6_is_left_alone_where_the_default_allows(host: Namespace) -> None:
     async def main() -> None:
         woken = asyncio.Event()
         task = asyncio.create_task(watch_bridge(desk, desk.facts, woken))
-        async with asyncio.timeout(5):
-            while desk.facts.bridge_error is not None:
-                await asyncio.sleep(0)
+        await until(lambda: desk.facts.bridge_error is None)
         task.cancel()
         filtering = await bridge_filtering("docker0")
         assert filtering is not None
@@ -77,9 +73,7 @@ def test_a_missing_bridge_is_said(host: Namespace) -> None:
 
     async def main() -> None:
         task = asyncio.create_task(watch_bridge(desk, desk.facts, asyncio.Event()))
-        async with asyncio.timeout(5):
-            while desk.facts.bridge_error is None:
-                await asyncio.sleep(0)
+        await until(lambda: desk.facts.bridge_error is not None)
         task.cancel()
 
     with host, asyncio.Runner() as runner:

@@ -31,7 +31,7 @@ async def test_a_bad_question_is_the_users_fault() -> None:
         return web.json_response({"error": "no endpoint is called 'x'"}, status=400)
 
     async with http_server(handle) as url:
-        with pytest.raises(UsageError, match="^no endpoint is called 'x'$"):
+        with pytest.raises(UsageError, match=r"^no endpoint is called 'x'$"):
             await client_of(url).get("/v1/explain")
 
 
@@ -50,5 +50,5 @@ async def test_nobody_listens() -> None:
 
     async with http_server(handle) as url:
         gone = client_of(url)
-    with pytest.raises(UnreachableError, match="no agent answers at http://127.0.0.1"):
+    with pytest.raises(UnreachableError, match="no agent answers at"):
         await gone.get("/v1/state")

@@ -98,5 +98,3 @@ async def test_an_address_that_is_taken_is_an_error_that_names_the_setting() -> 
         with pytest.raises(UsageError, match="CORRAL_LISTEN"):
             async with running_agent(CORRAL_LISTEN=f"127.0.0.1:{taken}"):
                 raise AssertionError("it listens")
-
-

@@ -1,4 +1,4 @@
-"""The commands, as somebody on a host runs them."""
+"""`status`, `explain` and `ruleset` against an agent at work, as somebody on its host runs them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 from corral.sandbox.world import Sandbox
 
-from .places import ENFORCED, corral, nft, one_host, verdicts, without_counts
+from ..e2e.places import corral, nft, one_host, without_counts
 
 
 async def test_commands_against_a_running_agent() -> None:
@@ -45,20 +45,3 @@ async def test_bad_input_is_named() -> None:
         assert port.status == 2
         assert "80/sctp" in port.errors
         assert (await corral(sandbox, "ruleset", "whatever")).status == 2
-
-
-async def test_cleanup_removes_the_table_and_nothing_else() -> None:
-    async with Sandbox(one_host()) as sandbox:
-        await sandbox.enforced()
-        await nft(sandbox, "add", "table", "inet", "somebody")
-        await sandbox.agents[0].stop()
-        assert await verdicts(sandbox) == ENFORCED
-        first = await corral(sandbox, "cleanup")
-        assert (first.status, first.output) == (0, "table inet corral removed\n")
-        again = await corral(sandbox, "cleanup")
-        assert (again.status, again.output) == (0, "no table inet corral here: nothing to remove\n")
-        assert await nft(sandbox, "list", "tables") == "table inet somebody\n"
-        assert await verdicts(sandbox) == (True, True)
-        unreachable = await corral(sandbox, "status")
-        assert unreachable.status == 3
-        assert "no agent answers at http://127.0.0.1:8799" in unreachable.errors
