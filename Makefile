@@ -24,6 +24,11 @@ ifneq ($(file < $(VENV)/origin),$(ORIGIN))
 STALE := stale
 endif
 
+# Random tests start from a seed that is printed; `make SEED=… test` repeats a run.
+ifndef SEED
+SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+endif
+
 .PHONY: stale
 .PHONY: help demo test bench lint style types imports format lock clean
 
@@ -35,7 +40,8 @@ demo: $(VENV)/runtime.stamp ## Run the sandbox: a small Rancher, real agents, re
 
 test: $(VENV)/dev.stamp ## Run every test (needs root for network namespaces; installs nftables by apt)
 	@{ command -v nft && command -v ip; } >/dev/null || tools/apt-install nftables iproute2
-	@$(BIN)/python -m pytest
+	@echo "Random tests start from seed $(SEED): \`make SEED=$(SEED) test\` repeats them."
+	@$(BIN)/python -m pytest --hypothesis-seed=$(SEED)
 
 bench: $(VENV)/dev.stamp ## Measure the compiler and the kernel path
 	@$(BIN)/python -m tests.bench
