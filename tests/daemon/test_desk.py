@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from corral.daemon.desk import Desk
+from corral.daemon.facts import Facts
 from corral.model.entities import Snapshot
 from corral.model.updates import NetworkUpdate
+from corral.nft.tracker import Tracker
+from corral.nft.transaction import DeleteTable
 from corral.policy.rules import Policy
 from corral.policy.scratch import compile_ruleset
 from corral.types import Action
@@ -55,6 +59,9 @@ def test_a_lost_network_keeps_the_last_picture_until_it_is_back() -> None:
     assert not desk.load(Snapshot(self_host="h"), 1.0)
     assert desk.facts.network_error is not None
     assert desk.tracker.desired_ruleset() == before
+    scene = desk.scene()
+    assert scene is not None
+    assert len(scene.endpoints) == 4
     environment.remove_container("back-job-1")
     desk.load(snapshot_of(environment), 2.0)
     assert desk.facts.network_error is None
@@ -78,6 +85,14 @@ def test_suspend_opens_and_resume_closes() -> None:
     desk.resume()
     assert not desk.facts.opened
     assert desk.tracker.desired_ruleset() == closed
+
+
+def test_suspending_before_anything_is_known_removes_what_an_earlier_run_left() -> None:
+    desk = Desk(Tracker(), Facts(), unknown_allowed=False)
+    desk.tracker.adopt(desk_of(small_environment()).tracker.desired_ruleset())
+    assert not desk.tracker.pending()
+    desk.suspend()
+    assert desk.tracker.pending().operations[-1] == DeleteTable()
 
 
 def test_whoever_asked_is_told_of_a_changed_network() -> None:

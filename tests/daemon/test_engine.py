@@ -14,6 +14,7 @@ from corral.daemon.engine import Engine
 from corral.dataplane.fake import FakeDataplane
 from corral.nft.transaction import AddChain, AddTable, DeleteTable, Transaction
 from corral.nft.values import Chain, Ruleset
+from corral.types import Subnet
 
 from .running import desk_of, small_environment, snapshot_of, until
 
@@ -89,6 +90,21 @@ async def test_a_refused_transaction_is_told_and_tried_again_after_a_comparison(
         made.engine.wake()
         await made.settled()
         assert made.desk.facts.failed_commits == 1
+        assert made.desk.facts.kernel_error is None
+
+
+async def test_what_can_not_be_written_is_told_and_ends_nothing() -> None:
+    async with bench() as made:
+        await made.settled()
+        subnets = (Subnet.parse("10.42.0.0/16"),)
+        made.desk._compiler.set_boundary(subnets, "a-name-too-long-for-any-interface")
+        made.engine.wake()
+        await until(lambda: made.desk.facts.kernel_error is not None)
+        assert "not committed" in str(made.desk.facts.kernel_error)
+        assert not made.desk.facts.ready
+        made.desk._compiler.set_boundary(subnets, "docker0")
+        made.engine.wake()
+        await made.settled()
         assert made.desk.facts.kernel_error is None
 
 

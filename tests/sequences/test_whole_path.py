@@ -100,6 +100,8 @@ class Follower:
         scene, network = self.desk.scene(), self.desk.network
         if scene is None or network is None:
             return Ruleset()
+        if self.desk.inventory.network is not None:
+            assert scene.endpoints == self.desk.inventory.endpoints
         return compile_ruleset(
             scene.policy, network.subnets, network.bridge, scene.endpoints, unknown_allowed=self.unknown_allowed
         )

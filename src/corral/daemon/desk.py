@@ -60,9 +60,12 @@ class Desk:
         return self._take(self.inventory.expire(now))
 
     def suspend(self) -> None:
-        """Judge nothing until `resume`: the policy is taken for a plain allow."""
+        """Judge nothing until `resume`: the policy is taken for a plain allow; a table left by an earlier run goes."""
         self.facts.opened = True
-        self._compiler.set_policy(Policy(default=Action.ALLOW))
+        if self.enforceable:
+            self._compiler.set_policy(Policy(default=Action.ALLOW))
+        else:
+            self._compiler.clear()
 
     def resume(self) -> None:
         """Put the last good policy back in force."""
@@ -82,7 +85,7 @@ class Desk:
         return Scene(
             policy=self.policy,
             subnets=self.network.subnets,
-            endpoints=self.inventory.endpoints,
+            endpoints=self._compiler.endpoints,
             unknown_allowed=self._unknown_allowed,
         )
 

@@ -14,7 +14,7 @@ import structlog
 
 from corral.daemon.facts import Facts
 from corral.dataplane.base import Dataplane
-from corral.errors import DataplaneError
+from corral.errors import CommitError, DataplaneError
 from corral.nft.tracker import Tracker
 from corral.nft.transaction import Transaction
 from corral.sources.backoff import Backoff
@@ -106,7 +106,11 @@ class Engine:
 
     async def _commit(self, transaction: Transaction) -> None:
         started = time.perf_counter()
-        await self._dataplane.commit(transaction)
+        try:
+            await self._dataplane.commit(transaction)
+        except ValueError as error:
+            # What nft could not print and read back must not end the agent: the rest goes on being enforced.
+            raise CommitError(f"not committed: {error}") from error
         self._tracker.committed(transaction)
         self._backoff.reset()
         self._facts.commits += 1

@@ -27,7 +27,7 @@ def explain(desk: Desk, client: str, server: str, port: str | None) -> dict[str,
     if scene is None:
         raise UnreachableError("nothing is known yet: the agent waits for the metadata service or a first good policy")
     protocols = _protocols(port)
-    pairs = islice(product(_resolve(desk, client), _resolve(desk, server)), PAIRS_LIMIT)
+    pairs = islice(product(_resolve(desk, scene, client), _resolve(desk, scene, server)), PAIRS_LIMIT)
     flows = [Flow(one, other, protocol, number) for one, other in pairs for protocol, number in protocols]
     judged = [(flow, judge(scene, flow)) for flow in flows]
     return {
@@ -49,8 +49,8 @@ def _protocols(port: str | None) -> list[tuple[Protocol, int | None]]:
     return [(Protocol(name), int(match[1])) for name in names]
 
 
-def _resolve(desk: Desk, name: str) -> tuple[Address, ...]:
-    found = find_endpoints(name, desk.inventory.endpoints, desk.inventory.containers)
+def _resolve(desk: Desk, scene: Scene, name: str) -> tuple[Address, ...]:
+    found = find_endpoints(name, scene.endpoints, desk.inventory.containers)
     if found.addresses:
         return found.addresses
     hint = f"; did you mean {' or '.join(found.suggestions)}?" if found.suggestions else ""
@@ -77,7 +77,7 @@ def _grouped(desk: Desk, scene: Scene, judged: list[tuple[Flow, Judgement]]) -> 
 
 
 def _entry(desk: Desk, scene: Scene, flow: Flow, judgement: Judgement) -> dict[str, Any]:
-    endpoints, containers = desk.inventory.endpoints, desk.inventory.containers
+    endpoints, containers = scene.endpoints, desk.inventory.containers
     server = endpoints.get(flow.server)
     rule = judgement.rule
     return {

@@ -40,6 +40,11 @@ class Compiler:
         self._members = Members()
         self._forget_ruleset()
 
+    @property
+    def endpoints(self) -> Mapping[Address, Endpoint]:
+        """Every endpoint that was told."""
+        return self._endpoints
+
     def set_policy(self, policy: Policy) -> None:
         """Put a policy into force. Chains whose content it does not change stay."""
         if policy == self._policy:
