@@ -71,6 +71,11 @@ def test_an_unknown_variable_names_the_nearest() -> None:
         ("CORRAL_LISTEN", "8799", "host:port is allowed"),
         ("CORRAL_LISTEN", "127.0.0.1:99999", "host:port is allowed"),
         ("CORRAL_STALE_AFTER", "10", "500ms, 30s, 10m"),
+        ("CORRAL_STALE_AFTER", "99999999999999d", "at most 999999999d"),
+        ("CORRAL_STALE_AFTER", "9" * 400 + "s", "at most 999999999d"),
+        ("CORRAL_METADATA_URL", "http://h:99999/", "http:// or https://"),
+        ("CORRAL_METADATA_URL", "http://a..b/", "http:// or https://"),
+        ("CORRAL_METADATA_URL", "http://[::1/", "http:// or https://"),
         ("CORRAL_METADATA_URL", "169.254.169.250", "http:// or https://"),
         ("CORRAL_UNKNOWN_ENDPOINTS", "deny", "'default' or 'allow'"),
         ("CORRAL_CA_FILE", "/nowhere/ca.crt", "PEM file"),
@@ -101,3 +106,37 @@ def test_a_ca_file_is_taken(tmp_path: Path) -> None:
 def test_durations(number: int, unit: str) -> None:
     seconds = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] * number
     assert load_settings({"CORRAL_STALE_AFTER": f"{number}{unit}"}).stale_after == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("family", ["CORRAL_RANCHER_", "CATTLE_", "PLATFORM_"])
+def test_a_wrong_credential_is_named_as_it_was_given(family: str) -> None:
+    given = {f"{family}URL": "ftp://h", f"{family}ACCESS_KEY": "k", f"{family}SECRET_KEY": "s"}
+    with pytest.raises(UsageError, match=f"^{family}URL: 'ftp://h' given; an http:// or https:// address is allowed$"):
+        load_settings(given)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://u:SECRETPW@h",
+        "http://u:SECRETPW@h:99999/",
+        "http://u:SECRET@PW@a..b/",
+        "http://u:pa/SECRETPW@h",
+        "u:SECRETPW@h",
+        "//SECRETPW@h",
+        "http://u:\nSECRETPW@[h",
+    ],
+)
+def test_no_fault_shows_a_password(url: str) -> None:
+    for variables in ({**CATTLE, "CATTLE_URL": url}, {"CORRAL_METADATA_URL": url}):
+        with pytest.raises(UsageError) as caught:
+            load_settings(variables)
+        assert "SECRET" not in str(caught.value)
+        assert "PW" not in str(caught.value)
+
+
+def test_a_fault_of_a_flag_names_the_flag() -> None:
+    with pytest.raises(UsageError, match=r"^--stale-after or CORRAL_STALE_AFTER: '10' given"):
+        load_settings({"CORRAL_STALE_AFTER": "30s"}, {"stale_after": "10"})
+    with pytest.raises(UsageError, match=r"^--agent: 'foo' given; host:port is allowed"):
+        load_settings({}, {"listen": "foo"}, flag_names={"listen": "--agent"})

@@ -39,7 +39,9 @@ def test_subnet_contains_what_the_standard_library_says(number: int, length: int
     assert subnet.last in subnet
 
 
-@pytest.mark.parametrize("text", ["", "10.42.0.0/33", "10.42.0.0/x", "::/64"])
+@pytest.mark.parametrize(
+    "text", ["", "10.42.0.0", "10.42.0.0/", "10.42.0.0/33", "10.42.0.0/x", "10.42.0.0/255.255.0.0", "::/64"]
+)
 def test_subnet_refuses_what_is_none(text: str) -> None:
     with pytest.raises((ipaddress.AddressValueError, ipaddress.NetmaskValueError)):
         Subnet.parse(text)

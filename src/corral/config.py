@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +27,7 @@ CREDENTIAL_FAMILIES = ("CORRAL_RANCHER_", "PLATFORM_", "CATTLE_")
 WELL_KNOWN_CA_FILES = (Path("/var/lib/pasturestack/etc/ssl/ca.crt"), Path("/var/lib/rancher/etc/ssl/ca.crt"))
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_USERINFO = re.compile(r"^([^:/@]*://)?.*@", re.DOTALL)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -56,7 +58,19 @@ def _duration(value: object) -> object:
     match = _DURATION.fullmatch(value.strip())
     if match is None:
         raise ValueError("a number with a unit is allowed: 500ms, 30s, 10m, 2h, 1d")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ValueError(f"at most {timedelta.max.days}d is allowed") from None
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is no port, a host that is no name, an unclosed [
+        return False
 
 
 def _listen(value: object) -> Listen:
@@ -89,9 +103,11 @@ class Settings(BaseModel):
     @field_validator("metadata_url", "rancher_url")
     @classmethod
     def _http(cls, value: str | None) -> str | None:
-        if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+        if value is None:
+            return None
+        if not _is_http(value):
             raise ValueError("an http:// or https:// address is allowed")
-        return value.rstrip("/") if value is not None else None
+        return value.rstrip("/")
 
     @field_validator("ca_file")
     @classmethod
@@ -110,41 +126,66 @@ def variable_of(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def load_settings(environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Values by field, and by what name the operator gave each."""
+
+    values: Mapping[str, Any]
+    names: Mapping[str, str]
+
+    def __or__(self, stronger: _Given) -> _Given:
+        return _Given({**self.values, **stronger.values}, {**self.names, **stronger.names})
+
+
+def load_settings(
+    environment: Mapping[str, str],
+    flags: Mapping[str, Any] | None = None,
+    *,
+    flag_names: Mapping[str, str] | None = None,
+) -> Settings:
     """Read the settings; flags (by field name, None where not given) win over variables.
 
-    Raises UsageError naming every fault: the variable, what was given, what is allowed.
+    `flag_names` has the flags that are not called as their field. Raises UsageError naming every fault: the flag or
+    variable, what was given, what is allowed.
     """
-    given = _variables(environment) | {name: value for name, value in (flags or {}).items() if value is not None}
+    given = _variables(environment) | _flags(flags or {}, flag_names or {})
     try:
-        settings = Settings.model_validate(given)
+        settings = Settings.model_validate(given.values)
     except ValidationError as error:
-        raise UsageError("; ".join(_fault(detail) for detail in error.errors())) from None
+        raise UsageError("; ".join(_fault(detail, given.names) for detail in error.errors())) from None
     if settings.ca_file is None:
         present = next((path for path in WELL_KNOWN_CA_FILES if path.is_file()), None)
         return settings.model_copy(update={"ca_file": present})
     return settings
 
 
-def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+def _flags(flags: Mapping[str, Any], names: Mapping[str, str]) -> _Given:
+    values = {field: value for field, value in flags.items() if value is not None}
+    usual = {field: f"--{field.replace('_', '-')} or {variable_of(field)}" for field in values}
+    return _Given(values, {**usual, **names})
+
+
+def _variables(environment: Mapping[str, str]) -> _Given:
     fields = {variable_of(name): name for name in Settings.model_fields}
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in fields)
     if unknown:
         raise UsageError("; ".join(_unknown(name, fields) for name in unknown))
-    given = {field: environment[name] for name, field in fields.items() if environment.get(name)}
-    return {name: value for name, value in given.items() if not name.startswith("rancher_")} | _credentials(environment)
+    ours = {name: field for name, field in fields.items() if environment.get(name) and not field.startswith("rancher_")}
+    values = {field: environment[name] for name, field in ours.items()}
+    return _Given(values, {field: name for name, field in ours.items()}) | _credentials(environment)
 
 
-def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
+def _credentials(environment: Mapping[str, str]) -> _Given:
     """All three of one family, or none: a mixture would send one server's key to another."""
     for family in CREDENTIAL_FAMILIES:
-        values = {field: environment.get(family + field.upper(), "") for field in CREDENTIAL_FIELDS}
-        if all(values.values()):
-            return {f"rancher_{field}": value for field, value in values.items()}
-        missing = [family + field.upper() for field, value in values.items() if not value]
-        if len(missing) < len(values) and family == CREDENTIAL_FAMILIES[0]:
+        names = {field: family + field.upper() for field in CREDENTIAL_FIELDS}
+        missing = [name for name in names.values() if not environment.get(name)]
+        if not missing:
+            values = {f"rancher_{field}": environment[name] for field, name in names.items()}
+            return _Given(values, {f"rancher_{field}": name for field, name in names.items()})
+        if len(missing) < len(names) and family == CREDENTIAL_FAMILIES[0]:
             raise UsageError(f"{', '.join(missing)} not set: the three {family}* variables go together")
-    return {}
+    return _Given({}, {})
 
 
 def _unknown(name: str, known: Mapping[str, str]) -> str:
@@ -152,8 +193,13 @@ def _unknown(name: str, known: Mapping[str, str]) -> str:
     return f"{name}: unknown setting; the nearest known one is {near[0]}"
 
 
-def _fault(detail: Any) -> str:
-    name = variable_of(str(detail["loc"][0]))
-    given = "" if "SECRET" in name or "KEY" in name else f"{detail['input']!r} given; "
+def _fault(detail: Any, names: Mapping[str, str]) -> str:
+    field = str(detail["loc"][0])
+    given = "" if field.endswith("_key") else f"{_shown(field, detail['input'])} given; "
     reason = str(detail["msg"]).removeprefix("Value error, ")
-    return f"{name}: {given}{reason}"
+    return f"{names.get(field, variable_of(field))}: {given}{reason}"
+
+
+def _shown(field: str, value: object) -> str:
+    """As it was given, but for what may be a password: all before the last @ of an address."""
+    return repr(_USERINFO.sub(r"\1", str(value)) if field.endswith("_url") else value)

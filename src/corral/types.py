@@ -33,7 +33,12 @@ class Subnet:
 
     @classmethod
     def parse(cls, text: str) -> Subnet:
-        """Read `10.42.0.0/16`; host bits are cleared (`10.42.0.1/16` is seen too). Raises ValueError."""
+        """Read `10.42.0.0/16`; host bits are cleared (`10.42.0.1/16` is seen too). Raises ValueError.
+
+        The length is a must: without one the standard library would read a single address.
+        """
+        if not text.partition("/")[2].isdecimal():
+            raise ipaddress.NetmaskValueError(f"{text!r} has no prefix length such as /16")
         network = ipaddress.IPv4Network(text, strict=False)
         return cls(Address(int(network.network_address)), network.prefixlen)
 

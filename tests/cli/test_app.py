@@ -40,6 +40,8 @@ def test_the_version() -> None:
         (["agent", "--listn", "x"], "--listen"),
         (["agent", "--mode", "on"], "CORRAL_MODE: 'on' given; Input should be 'enforce' or 'off'"),
         (["agent", "--listen", "8799"], "CORRAL_LISTEN: '8799' given; host:port is allowed"),
+        (["status", "--agent", "foo"], "corral: --agent: 'foo' given; host:port is allowed"),
+        (["status", "--agent", "a..b:80"], "the address is not valid"),
         (["explain", "one"], "server"),
         (["demo", "--hosts", "1"], "--hosts"),
     ],

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from corral.cli.cleanup import Outcome, remove
+from corral.dataplane.fake import FakeDataplane
+from corral.nft.transaction import AddTable, Transaction
 from corral.sandbox.world import Sandbox
 
+from ..daemon.running import until
 from ..e2e.places import ENFORCED, corral, nft, one_host, verdicts
 
 
@@ -22,3 +28,35 @@ async def test_cleanup_removes_the_table_and_nothing_else() -> None:
         unreachable = await corral(sandbox, "status")
         assert unreachable.status == 3
         assert "no agent answers at http://127.0.0.1:8799" in unreachable.errors
+
+
+async def test_cleanup_says_that_an_agent_puts_the_table_back() -> None:
+    async with Sandbox(one_host()) as sandbox:
+        await sandbox.enforced()
+        ran = await corral(sandbox, "cleanup")
+        assert ran.status == 1
+        assert "an agent is running and puts it back" in ran.output
+
+
+async def test_a_table_that_comes_back_late_is_seen() -> None:
+    dataplane = FakeDataplane()
+    await dataplane.commit(Transaction((AddTable(),)))
+
+    async def removed() -> bool:
+        return await dataplane.dump() is None
+
+    async def put_back_once_removed() -> None:
+        await until(removed)
+        dataplane.interfere(Transaction((AddTable(),)))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(put_back_once_removed())
+        outcome = await remove(dataplane, watched=10.0)
+    assert outcome is Outcome.BACK
+
+
+async def test_a_table_that_stays_away_is_removed() -> None:
+    dataplane = FakeDataplane()
+    await dataplane.commit(Transaction((AddTable(),)))
+    assert await remove(dataplane, watched=0.0) is Outcome.REMOVED
+    assert await remove(dataplane, watched=0.0) is Outcome.ABSENT

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
+from functools import partial
 
+import pytest
+import typer
+from aiohttp import web
+
+from corral.cli.inspect import explain, ruleset, status
+from corral.errors import UnreachableError
 from corral.sandbox.world import Sandbox
 
 from ..e2e.places import corral, nft, one_host, without_counts
+from ..sources.servers import http_server
 
 
 async def test_commands_against_a_running_agent() -> None:
@@ -45,3 +55,48 @@ async def test_bad_input_is_named() -> None:
         assert port.status == 2
         assert "80/sctp" in port.errors
         assert (await corral(sandbox, "ruleset", "whatever")).status == 2
+
+
+async def asked(command: Callable[..., None], answer: Callable[[], web.Response]) -> None:
+    """Run a command against a server that always answers the same."""
+
+    async def handle(_: web.BaseRequest) -> web.Response:
+        return answer()
+
+    async with http_server(handle) as url:
+        await asyncio.to_thread(command, agent=url.removeprefix("http://"))
+
+
+EVERY = [status, partial(explain, "a", "b"), partial(explain, "a", "b", as_json=True), ruleset]
+
+
+@pytest.mark.parametrize("command", EVERY[1:])
+async def test_what_can_not_be_answered_yet_is_an_error(
+    command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UnreachableError, match=r"^nothing is known yet$"):
+        await asked(command, lambda: web.json_response({"error": "nothing is known yet"}, status=503))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("command", EVERY)
+@pytest.mark.parametrize("http_status", [200, 503])
+async def test_somebody_elses_page_is_no_answer(
+    command: Callable[..., None], http_status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UnreachableError):
+        await asked(command, lambda: web.Response(text="<html>", content_type="text/html", status=http_status))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("command", EVERY)
+@pytest.mark.parametrize("document", [{}, [], None])
+async def test_somebody_elses_json_is_no_answer(command: Callable[..., None], document: object) -> None:
+    with pytest.raises(UnreachableError, match="something else listens there"):
+        await asked(command, lambda: web.json_response(document))
+
+
+async def test_a_ruleset_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as left:
+        await asked(ruleset, lambda: web.Response(text="table inet corral {\n}\n"))
+    assert (left.value.exit_code, capsys.readouterr().out) == (0, "table inet corral {\n}\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 
+from aiohttp import web
+
 from corral.nft.values import Ruleset
 
 from .running import Running, running_agent, until
@@ -53,10 +55,41 @@ async def test_a_foreign_change_is_repaired_from_its_notification() -> None:
         assert "lost" in str(running.agent.facts.last_repair)
 
 
-async def test_stale_metadata_opens_when_asked_to() -> None:
-    async with running_agent(CORRAL_ON_STALE="open", CORRAL_STALE_AFTER="1s") as running:
+async def test_a_quiet_metadata_service_is_not_stale() -> None:
+    async with running_agent(CORRAL_ON_STALE="open", CORRAL_STALE_AFTER="10ms") as running:
         await until_table(running, 3)
+        facts = running.agent.facts
+        facts.stale = "until the clock looks again"
+        await until(lambda: facts.stale is None)
+        assert not facts.opened
+
+
+async def test_stale_metadata_opens_when_asked_to_until_it_is_back() -> None:
+    async def broken(_: web.BaseRequest) -> web.Response:
+        return web.Response(status=500)
+
+    async with running_agent(CORRAL_ON_STALE="open", CORRAL_STALE_AFTER="500ms") as running:
+        closed = await until_table(running, 3)
+        running.metadata.faults += [broken] * 1000
+        running.publish()
         await until(lambda: running.agent.facts.opened)
         status, body = await running.get("/readyz")
         assert status == 503
         assert any("CORRAL_ON_STALE=open" in reason for reason in json.loads(body)["reasons"])
+
+        async def open_now() -> bool:
+            dump = await running.dataplane.dump()
+            return dump is not None and "drop" not in {
+                str(rule.expressions[-1]) for rule in dump.ruleset.chains["check"].rules
+            }
+
+        await until(open_now)
+        assert json.loads((await running.get("/v1/explain?client=back/job&server=front/db"))[1])["verdict"] == "allow"
+        running.metadata.faults.clear()
+        await until(lambda: not running.agent.facts.opened)
+
+        async def closed_again() -> bool:
+            dump = await running.dataplane.dump()
+            return dump is not None and dump.ruleset == closed
+
+        await until(closed_again)

@@ -44,6 +44,14 @@ def test_each_of_these_blocks_readiness(change: dict[str, object], reason: str) 
     assert any(reason in sentence for sentence in facts.reasons())
 
 
+@pytest.mark.parametrize(
+    ("known", "said"), [(True, "the last good one stays in force"), (False, "no good one is known")]
+)
+def test_a_rejected_policy_says_what_is_in_force_instead(known: bool, said: str) -> None:
+    facts = dataclasses.replace(ready(), policy_problems=(Problem("policy[0]", "wrong"),), policy_known=known)
+    assert said in facts.reasons()[0]
+
+
 def test_a_lost_event_stream_degrades_but_does_not_block() -> None:
     facts = dataclasses.replace(ready(), events_error="401: wrong keys")
     assert (facts.ready, facts.status) == (True, Status.DEGRADED)

@@ -37,7 +37,7 @@ def with_feed(check: Check) -> None:
         credentials = Credentials.of(rancher.url, rancher.access_key, rancher.secret_key)
         engine = Engine(FakeDataplane(), desk.tracker, desk.facts, enforceable=lambda: True)
         source = EventSource(credentials)
-        task = asyncio.create_task(EventFeed(source, RancherClient(credentials), desk, engine).run())
+        task = asyncio.create_task(EventFeed(source, RancherClient(credentials), desk, engine, desk.facts).run())
         try:
             await until(lambda: source.status.connected)
             await check(environment, rancher, desk)

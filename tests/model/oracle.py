@@ -32,10 +32,8 @@ class Oracle:
 
     def owner(self, one: Container) -> Container | None:
         for _ in range(len(self.content.containers) + 1):
-            if not one.network_from:
+            if not one.network_from or one.network_from not in self.content.containers:
                 return one
-            if one.network_from not in self.content.containers:
-                return None
             one = self.content.containers[one.network_from]
         return None
 

@@ -95,7 +95,12 @@ _container_fields: dict[str, st.SearchStrategy[Any]] = {
     "service": st.one_of(st.none(), _service_keys),
     "labels": _labels,
 }
-_service_fields: dict[str, st.SearchStrategy[Any]] = {"system": _systems, "labels": _labels, "links": _links}
+_service_fields: dict[str, st.SearchStrategy[Any]] = {
+    "primary": st.sampled_from(["", "", "a", "c"]),
+    "system": _systems,
+    "labels": _labels,
+    "links": _links,
+}
 _network_fields: dict[str, st.SearchStrategy[Any]] = {
     "state": st.sampled_from(["", "active", "removed"]),
     "policy": _policies,
@@ -126,7 +131,6 @@ def services(draw: st.DrawFn) -> dict[ServiceKey, Service]:
         key: Service(
             key=key,
             kind=draw(kinds),
-            primary=draw(st.sampled_from([key.name, key.name, "", "a", "c"])),
             port_rules=tuple(draw(st.lists(_port_rules, max_size=2))),
             **draw(st.fixed_dictionaries(_service_fields)),
         )
@@ -186,7 +190,9 @@ def updates(draw: st.DrawFn) -> Update:
     if kind == 2:
         network_fields: NetworkFields = draw(st.fixed_dictionaries({}, optional=_network_fields))  # type: ignore[assignment]
         return NetworkUpdate(draw(st.sampled_from(["net-a", "net-b", "net-new"])), network_fields)
-    fields: ContainerFields = draw(st.fixed_dictionaries({}, optional=_container_fields))  # type: ignore[assignment]
+    whole = st.fixed_dictionaries(_container_fields)
+    partial = st.fixed_dictionaries({}, optional=_container_fields)
+    fields: ContainerFields = draw(whole if kind == 3 else partial)  # type: ignore[assignment]
     return ContainerUpdate(draw(_uuids), fields)
 
 

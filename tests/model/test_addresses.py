@@ -110,6 +110,32 @@ def test_a_sharer_of_an_unknown_container_has_no_endpoint_until_it_is_known() ->
     assert not inventory.endpoints
 
 
+def test_a_sharer_of_an_unlisted_container_falls_back_on_its_own_address() -> None:
+    sharer = replace(container("b", network_from="a", labels={"own": "b"}), address=B, network="net-managed")
+    follower = container("c", network_from="b")
+    inventory = loaded(sharer, follower)
+    assert members(inventory) == {"10.42.0.3": ("b", "c")}
+    assert inventory.endpoints[B].labels == ({"own": "b"}, {})
+    assert [inventory.endpoint_of(uuid) for uuid in "bc"] == [B, B]
+    change = inventory.load(snapshot(container("a", "10.42.0.2"), sharer, follower), now=1)
+    assert change.endpoints == {A: inventory.endpoints[A], B: None}
+    assert members(inventory) == {"10.42.0.2": ("a", "b", "c")}
+    change = inventory.load(snapshot(sharer, follower), now=2)
+    assert change.endpoints == {A: None, B: inventory.endpoints[B]}
+    assert members(inventory) == {"10.42.0.3": ("b", "c")}
+
+
+def test_a_sharer_of_an_unlisted_container_conflicts_like_any_other() -> None:
+    sharer = replace(container("b", network_from="gone"), address=A, network="net-managed")
+    inventory = loaded(container("a", "10.42.0.2"), sharer)
+    assert not inventory.endpoints
+    assert [problem.where for problem in inventory.problems] == ["address 10.42.0.2"]
+
+
+def test_a_sharer_off_the_managed_network_has_nothing_to_fall_back_on() -> None:
+    assert not loaded(replace(container("b", network_from="gone"), address=A, network="net-host")).endpoints
+
+
 def test_a_sharer_of_a_host_network_container_has_no_endpoint() -> None:
     assert not loaded(container("a", "10.42.0.2", network="net-host"), container("b", network_from="a")).endpoints
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from corral.model.change import Change
 from corral.model.entities import NO_LABELS, Environment, PortRule, Snapshot
 from corral.model.inventory import Inventory
-from corral.model.updates import ContainerUpdate, NetworkUpdate, ServiceUpdate, StackUpdate
+from corral.model.updates import ContainerFields, ContainerUpdate, NetworkUpdate, ServiceUpdate, StackUpdate
 from corral.types import Problem, Subnet
 from tests.model.builders import (
     HERE,
@@ -181,12 +183,17 @@ def test_a_removed_container_is_dead_at_once_and_stays_dead() -> None:
     assert inventory.endpoint_of("web-1") is None
 
 
+def started(uuid: str, service: str | None) -> ContainerUpdate:
+    """All that an event says of a new container."""
+    key = service_key(service) if service else None
+    return ContainerUpdate(
+        uuid, {"state": "starting", "address": NEW, "network": MANAGED, "service": key, "labels": {"tier": "front"}}
+    )
+
+
 def test_a_container_known_by_event_alone_exists_until_the_event_is_too_old() -> None:
     inventory = loaded()
-    event = ContainerUpdate(
-        "web-2", {"state": "starting", "address": NEW, "network": MANAGED, "service": service_key("shop/web")}
-    )
-    assert inventory.apply(event, now=1).endpoints == {NEW: inventory.endpoints[NEW]}
+    assert inventory.apply(started("web-2", "shop/web"), now=1).endpoints == {NEW: inventory.endpoints[NEW]}
     assert inventory.endpoints[NEW].services == {service_key("shop/web")}
     assert not inventory.load(base(), now=2)
     assert inventory.load(base(), now=61).endpoints == {NEW: None}
@@ -197,6 +204,69 @@ def test_a_container_known_by_a_dead_event_alone_does_not_exist() -> None:
     inventory = loaded()
     assert not inventory.apply(ContainerUpdate("gone", {"state": "removed", "address": NEW, "network": MANAGED}), now=1)
     assert "gone" not in inventory.containers
+
+
+@pytest.mark.parametrize("missing", ["state", "address", "network", "service", "labels"])
+@pytest.mark.parametrize("service", [None, "shop/web"])
+def test_a_container_known_by_event_alone_is_not_known_by_half(missing: str, service: str | None) -> None:
+    inventory = loaded()
+    whole = started("web-2", service)
+    half = {name: value for name, value in whole.fields.items() if name != missing}
+    assert not inventory.apply(ContainerUpdate("web-2", half), now=1)  # type: ignore[arg-type]
+    assert "web-2" not in inventory.containers
+    rest = {missing: whole.fields[missing]}  # type: ignore[literal-required]
+    assert inventory.apply(ContainerUpdate("web-2", rest), now=2).endpoints.keys() == {NEW}  # type: ignore[arg-type]
+    assert inventory.endpoints[NEW].labels == ({"tier": "front"},)
+    assert inventory.expire(now=61).endpoints == {NEW: None}, "half of what the events said is too old"
+
+
+def test_a_sharer_known_by_event_alone_needs_no_address_of_its_own() -> None:
+    inventory = loaded()
+    shares: ContainerFields = {"state": "running", "address": None, "network_from": "web-1"}
+    assert not inventory.apply(ContainerUpdate("side", shares), now=1)
+    assert inventory.apply(ContainerUpdate("side", {"service": None, "labels": {}}), now=1).endpoints.keys() == {WEB}
+    assert inventory.endpoints[WEB].containers == ("side", "web-1")
+
+
+def test_a_container_known_by_event_alone_waits_for_an_event_of_its_service() -> None:
+    inventory = loaded()
+    assert not inventory.apply(started("new-1", "shop/new"), now=1)
+    assert inventory.apply(ServiceUpdate(service_key("shop/new"), {"labels": {"owner": "ann"}}), now=2).endpoints == {
+        NEW: inventory.endpoints[NEW]
+    }
+    assert inventory.endpoints[NEW].labels == ({"tier": "front", "owner": "ann"},)
+    inventory.apply(started("new-1", "shop/new"), now=40)
+    assert inventory.expire(now=62).endpoints == {NEW: None}, "the service is not known any more"
+
+
+def test_a_container_known_by_event_alone_waits_for_a_snapshot_with_its_service() -> None:
+    inventory = loaded()
+    inventory.apply(started("new-1", "shop/new"), now=1)
+    content = base()
+    new = service("shop/new", labels={"owner": "ann"})
+    change = inventory.load(replace(content, services={**content.services, new.key: new}), now=2)
+    assert change.endpoints == {NEW: inventory.endpoints[NEW]}
+    assert inventory.endpoints[NEW].labels == ({"tier": "front", "owner": "ann"},)
+    assert inventory.load(base(), now=3).endpoints == {NEW: None}
+
+
+def test_the_service_of_a_listed_container_need_not_be_listed() -> None:
+    inventory = loaded(bare_snapshot(network(), host(HERE), container("web-1", "10.42.0.2", of="shop/web")))
+    assert inventory.endpoint_of("web-1") == WEB
+
+
+def test_a_sidekick_known_by_event_alone_counts_as_its_primary() -> None:
+    inventory = loaded()
+    inventory.apply(ServiceUpdate(service_key("shop/side"), {"primary": "web", "labels": {}}), now=1)
+    inventory.apply(started("side-1", "shop/side"), now=1)
+    assert inventory.endpoints[NEW].services == {service_key("shop/web")}
+
+
+def test_the_end_of_a_service_makes_none() -> None:
+    inventory = loaded()
+    inventory.apply(started("new-1", "shop/new"), now=1)
+    assert not inventory.apply(ServiceUpdate(service_key("shop/new"), {"links": ()}), now=2)
+    assert service_key("shop/new") not in inventory.services
 
 
 def test_a_container_that_leaves_the_snapshot_is_gone() -> None:
@@ -215,10 +285,10 @@ def test_an_event_about_labels_does_not_bring_a_removed_container_back() -> None
 
 def test_a_young_event_keeps_what_it_says_itself_of_a_container_that_leaves_the_snapshot() -> None:
     inventory = loaded()
-    inventory.apply(ContainerUpdate("web-1", {"state": "running", "address": WEB, "network": MANAGED}), now=1)
+    inventory.apply(started("web-1", None), now=1)
     inventory.load(snapshot(), now=2)
-    assert inventory.endpoint_of("web-1") == WEB
-    assert inventory.endpoints[WEB].services == frozenset()
+    assert inventory.endpoint_of("web-1") == NEW
+    assert inventory.endpoints[NEW].services == frozenset()
     inventory.expire(now=61)
     assert inventory.endpoint_of("web-1") is None
 

@@ -28,6 +28,23 @@ def layer() -> Layer[str, Thing]:
     return Layer(limit=LIMIT, combine=combine)
 
 
+def test_what_combine_looks_up_can_change() -> None:
+    allowed = {1}
+
+    def look_up(_: str, base: Thing | None, fields: Fields) -> Thing | None:
+        return base or (Thing(**fields) if fields["size"] in allowed else None)
+
+    things = Layer[str, Thing](limit=LIMIT, combine=look_up)
+    assert list(things.apply("a", {"size": 1}, now=0)) == [Difference("a", None, Thing(1))]
+    assert list(things.apply("b", {"size": 2}, now=0)) == []
+    allowed.add(2)
+    assert list(things.reconsider("colour", {2})) == []
+    assert list(things.reconsider("size", {1})) == []
+    assert list(things.reconsider("size", {2})) == [Difference("b", None, Thing(2))]
+    allowed.remove(1)
+    assert list(things.reconsider("size", {1, 2})) == [Difference("a", Thing(1), None)]
+
+
 def test_differences_name_old_and_new() -> None:
     things = layer()
     assert list(things.load({"a": Thing(1)}, now=0)) == [Difference("a", None, Thing(1))]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from corral.model.change import ManagedNetwork
-from corral.model.entities import Environment
+from corral.model.entities import Container, Environment
 from corral.model.inventory import Inventory
 from corral.model.updates import ContainerUpdate, NetworkUpdate
 from corral.types import Problem
@@ -207,15 +207,85 @@ def test_a_new_host_extends_the_subnets() -> None:
     assert change.endpoints.keys() == {address("10.42.2.5")}
 
 
-def test_this_host_lacks_its_labels() -> None:
+@pytest.mark.parametrize("labels", [{}, {LABEL: "10.42.1.0"}, {LABEL: "nonsense"}, {LABEL: ""}])
+@pytest.mark.parametrize("others", [{}, {LABEL: "10.42.2.0/24"}])
+def test_without_the_subnet_of_this_host_no_network_is_managed(labels: dict[str, str], others: dict[str, str]) -> None:
+    things: list[Thing] = [
+        network(subnet=f"__host_label__: {LABEL}"),
+        host(THERE, labels=others),
+        container("a", "10.42.1.5"),
+        container("b", "10.42.2.5", host=THERE),
+    ]
+    result = inventory(host(HERE, labels=labels), *things)
+    assert result.network is None
+    assert not result.endpoints
+    assert any(HERE in problem.message and LABEL in problem.message for problem in result.problems)
+    change = result.load(bare_snapshot(*things, host(HERE, labels={LABEL: "10.42.1.0/24"})), now=1)
+    assert change.network
+    assert address("10.42.1.5") in result.endpoints
+
+
+def test_an_unknown_host_has_no_subnet() -> None:
+    result = Inventory()
+    things: list[Thing] = [network(subnet=f"__host_label__: {LABEL}"), host(THERE, labels={LABEL: "10.42.2.0/24"})]
+    result.load(bare_snapshot(*things), now=0)
+    assert result.network is None
+    assert any(HERE in problem.message for problem in result.problems)
+    result.load(bare_snapshot(*things, self_host=""), now=1)
+    assert result.network is None
+    assert any("unknown" in problem.message for problem in result.problems)
+
+
+def test_the_subnet_of_a_remote_host_that_can_not_be_read() -> None:
     result = inventory(
-        network(subnet=f"__host_label__: {LABEL}", bridge="__host_label__: bridge"),
-        host(THERE, labels={LABEL: "10.42.2.0/24", "bridge": "cni1"}),
+        network(subnet=f"__host_label__: {LABEL}"),
+        host(HERE, labels={LABEL: "10.42.1.0/24"}),
+        host(THERE, labels={LABEL: "10.42.2.0"}),
+        container("a", "10.42.1.5"),
+        container("b", "10.42.2.5", host=THERE),
     )
+    assert list(map(str, managed(result).subnets)) == ["10.42.1.0/24"]
+    assert set(result.endpoints) == {address("10.42.1.5")}
+    assert wheres(result.problems) == ["container b (b)", f"host {THERE} ({THERE})"]
+
+
+def test_the_choice_goes_on_while_the_subnet_of_this_host_is_missing() -> None:
+    per_host = replace(OLD, bridge_subnet=f"__host_label__: {LABEL}")
+    remote = host(THERE, labels={LABEL: "10.42.2.0/24"})
+    result = inventory(per_host, NEW, remote, container("app", "10.42.0.2", network="net-old"))
+    assert result.network is None
+    assert result.apply(ContainerUpdate("app", {"network": "net-new"}), now=1).network
+    assert managed(result).uuid == "net-new"
+    assert set(result.endpoints) == {address("10.42.0.2")}
+
+
+def test_this_host_lacks_the_label_of_its_bridge() -> None:
+    result = inventory(network(bridge="__host_label__: bridge"), host(THERE, labels={"bridge": "cni1"}))
     assert managed(result).bridge == ""
-    assert list(map(str, managed(result).subnets)) == ["10.42.2.0/24"]
-    assert len(result.problems) == 2
-    assert all(HERE in problem.message or "this host" in problem.message for problem in result.problems)
+    (problem,) = result.problems
+    assert "'bridge'" in problem.message
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 16, "br 0", "br\t0", "br0\n", "\x7f", "br/0", "br:0", "br*", '"', "b\u00fccke", ".", ".."]
+)
+def test_a_bridge_that_no_interface_can_be_called(name: str) -> None:
+    result = inventory(network(bridge=name), container("a", "10.42.0.2"))
+    assert managed(result).bridge == ""
+    assert set(result.endpoints) == {address("10.42.0.2")}
+    (problem,) = result.problems
+    assert problem.where == "network ipsec (net-managed)"
+    assert repr(name) in problem.message
+    labelled = inventory(network(bridge="__host_label__: bridge"), host(HERE, labels={"bridge": name}))
+    assert managed(labelled).bridge == ""
+    assert repr(name) in labelled.problems[0].message
+
+
+@pytest.mark.parametrize("name", ["docker0", "a" * 15, "...", "br-1.2_x", "~!"])
+def test_names_that_an_interface_can_have(name: str) -> None:
+    result = inventory(network(bridge=name))
+    assert managed(result).bridge == name
+    assert not result.problems
 
 
 def test_a_linked_environment_adds_its_subnets_and_endpoints() -> None:
@@ -233,6 +303,62 @@ def test_a_linked_environment_adds_its_subnets_and_endpoints() -> None:
     assert managed(result).others == ()
     assert set(result.endpoints) == {address("10.42.0.2"), address("10.50.0.2")}
     assert not result.problems
+
+
+def linked_container(environment: str, at: str) -> Container:
+    return container(environment, at, of=f"{environment}:shop/web", network=f"net-{environment}")
+
+
+@pytest.mark.parametrize("subnet", ["10.42.0.0/16", "10.42.7.0/24", "10.0.0.0/8"])
+def test_a_linked_network_that_overlaps_ours_is_left_out(subnet: str) -> None:
+    result = inventory(
+        network(),
+        network("net-dev", subnet, environment="dev"),
+        host("dev-host", environment="dev"),
+        container("mine", "10.42.0.2"),
+        linked_container("dev", "10.42.7.3"),
+        linked={"dev": Environment(name="dev")},
+    )
+    assert list(map(str, managed(result).subnets)) == ["10.42.0.0/16"]
+    assert set(result.endpoints) == {address("10.42.0.2")}
+    (problem,) = result.problems
+    assert problem.where == "linked environment dev"
+    assert f"{subnet} overlaps 10.42.0.0/16" in problem.message
+
+
+def test_a_linked_network_that_overlaps_an_earlier_one_is_left_out() -> None:
+    result = inventory(
+        network(),
+        network("net-dev", "10.50.0.0/16", environment="dev"),
+        network("net-test", "10.50.1.0/24", environment="test"),
+        host("dev-host", environment="dev"),
+        host("test-host", environment="test"),
+        linked_container("dev", "10.50.1.2"),
+        linked_container("test", "10.50.1.3"),
+        linked={name: Environment(name=name) for name in ("test", "dev")},
+    )
+    assert list(map(str, managed(result).subnets)) == ["10.42.0.0/16", "10.50.0.0/16"]
+    assert set(result.endpoints) == {address("10.50.1.2")}
+    (problem,) = result.problems
+    assert problem.where == "linked environment test"
+    assert "10.50.1.0/24 overlaps 10.50.0.0/16" in problem.message
+    result.apply(ContainerUpdate("dev", {"state": "stopped"}), now=1)
+    assert set(result.endpoints) == {address("10.50.1.3")}, "an empty network overlaps nothing"
+    assert not result.problems
+
+
+def test_a_linked_network_with_one_part_that_overlaps_is_left_out_whole() -> None:
+    result = inventory(
+        network(),
+        network("net-dev", f"__host_label__: {LABEL}", environment="dev"),
+        host("dev-1", environment="dev", labels={LABEL: "10.50.0.0/24"}),
+        host("dev-2", environment="dev", labels={LABEL: "10.42.9.0/24"}),
+        linked_container("dev", "10.50.0.2"),
+        linked={"dev": Environment(name="dev")},
+    )
+    assert list(map(str, managed(result).subnets)) == ["10.42.0.0/16"]
+    assert not result.endpoints
+    assert wheres(result.problems) == ["linked environment dev"]
 
 
 def test_a_linked_network_counts_from_its_first_container_on() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
+from ipaddress import IPv4Network
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from corral.model.change import Change
 from corral.model.entities import Snapshot
 from corral.model.inventory import Inventory
-from corral.model.updates import Update
+from corral.model.updates import ContainerUpdate, NetworkUpdate, Update
 from tests.model.oracle import Oracle
 from tests.model.strategies import snapshots, updates, varied
 
@@ -109,13 +112,15 @@ def test_endpoints_are_what_the_semantics_say(content: Snapshot) -> None:
         return
     networks = {inventory.network.uuid}
     populated = any(one.live and one.network == "net-dev" for one in content.containers.values())
-    if content.linked and populated and "net-dev" in content.networks and readable(content, "net-dev"):
-        networks.add("net-dev")
+    if content.linked and populated and "net-dev" in content.networks:
+        ours, theirs = subnets(content, inventory.network.uuid), subnets(content, "net-dev")
+        if theirs and not any(one.overlaps(other) for one in ours for other in theirs):
+            networks.add("net-dev")
     assert dict(inventory.endpoints) == Oracle(content, networks, inventory.network.subnets).endpoints()
 
 
-def readable(content: Snapshot, uuid: str) -> bool:
-    """Whether the network has a subnet: its own, or the part of one of its environment's hosts."""
+def subnets(content: Snapshot, uuid: str) -> list[IPv4Network]:
+    """The subnets of a network that can be read: its own, or the parts of its environment's hosts."""
     network = content.networks[uuid]
     hosts = [host for host in content.hosts.values() if host.environment == network.environment]
     values = (
@@ -123,4 +128,25 @@ def readable(content: Snapshot, uuid: str) -> bool:
         if "label" in network.bridge_subnet
         else [network.bridge_subnet]
     )
-    return any(value != "bad" for value in values)
+    return [IPv4Network(value, strict=False) for value in values if value != "bad"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(snapshots(), st.lists(updates(), max_size=6), st.randoms(use_true_random=False))
+def test_events_of_different_resources_commute(content: Snapshot, events: list[Update], random: Random) -> None:
+    inventory, other = fresh(content), fresh(content)
+    for event in events:
+        inventory.apply(event, now=1)
+    order = list({resource(event) for event in events})
+    random.shuffle(order)
+    for event in sorted(events, key=lambda event: order.index(resource(event))):
+        other.apply(event, now=1)
+    assert_same(inventory, other)
+    own = content.containers.keys()
+    for uuid, one in inventory.containers.items():
+        assert uuid in own or one.service is None or one.service in inventory.services
+
+
+def resource(event: Update) -> Hashable:
+    identity = event.uuid if isinstance(event, ContainerUpdate | NetworkUpdate) else event.key
+    return type(event), identity

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.model.subnets import contains, host_label, read_subnets, tidy
+from corral.model.subnets import contains, host_label, names_part_of, overlapped, read_subnets, tidy
 from corral.types import Address, Subnet
 from tests.model.builders import host, network
 
@@ -26,7 +26,7 @@ def test_a_plain_subnet(given_text: str, expected: str) -> None:
     assert not reading.problems
 
 
-@pytest.mark.parametrize("text", ["10.42.0.0/33", "fd00::/64", "docker0", "10.42/16"])
+@pytest.mark.parametrize("text", ["10.42.0.0/33", "10.42.0.0", "fd00::/64", "docker0", "10.42/16"])
 def test_an_unreadable_subnet(text: str) -> None:
     reading = read_subnets(network(subnet=text), [])
     assert not reading.subnets
@@ -55,6 +55,20 @@ def test_a_host_label_that_no_host_carries() -> None:
     assert LABEL in reading.problems[0].message
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [({LABEL: "10.42.1.1/24"}, True), ({LABEL: "10.42.1.1"}, False), ({LABEL: ""}, False), ({}, False)],
+)
+def test_whether_a_host_names_its_part(labels: dict[str, str], expected: bool) -> None:
+    assert names_part_of(host("one", labels=labels), network(subnet=f"__host_label__: {LABEL}")) is expected
+    assert names_part_of(host("one", labels=labels), network())
+
+
+def test_an_unknown_host_names_no_part() -> None:
+    assert not names_part_of(None, network(subnet=f"__host_label__: {LABEL}"))
+    assert names_part_of(None, network())
+
+
 def test_host_labels() -> None:
     assert host_label("__host_label__: a.b") == "a.b"
     assert host_label("docker0") is None
@@ -79,3 +93,11 @@ def test_tidy_subnets_cover_the_same_addresses_once(subnets: list[Subnet], numbe
     assert len(covering) == int(any(number in subnet for subnet in subnets))
     assert contains(tidied, number) is bool(covering)
     assert list(tidied) == sorted(tidied)
+
+
+@given(st.lists(_subnets), _subnets)
+def test_an_overlap_is_found_where_an_address_is_in_both(subnets: list[Subnet], subnet: Subnet) -> None:
+    addresses = range(subnet.first, subnet.last + 1)
+    other = overlapped(tidy(subnets), subnet)
+    assert (other is not None) is any(address in one for one in subnets for address in addresses)
+    assert other is None or (other in subnets and any(address in other for address in addresses))

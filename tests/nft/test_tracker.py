@@ -356,3 +356,22 @@ def test_a_late_confirmation_loses_nothing(first: Ruleset, others: list[Ruleset]
         assert tracker.programmed_ruleset() == (kernel.dump() or Ruleset())
     settle(tracker, kernel)
     assert (kernel.dump() or Ruleset()) == tracker.desired_ruleset()
+
+def test_a_set_that_is_made_anew_during_a_commit_does_not_keep_what_that_commit_brought() -> None:
+    tracker, kernel = Tracker(), StrictKernel()
+    tracker.adopt(None)
+    members = NftSet("stack/one")
+    tracker.put_set(members)
+    kernel.commit(tracker.pending())
+    tracker.committed(tracker.pending())
+    tracker.add_elements("stack/one", [Address(1), Address(2)])
+    in_flight = tracker.pending()
+    kernel.commit(in_flight)
+    tracker.remove_set("stack/one")
+    tracker.put_set(members)
+    tracker.add_elements("stack/one", [Address(2)])
+    tracker.committed(in_flight)
+    kernel.commit(tracker.pending())
+    dump = kernel.dump()
+    assert dump is not None
+    assert dump.elements["stack/one"] == {Address(2)}

@@ -102,8 +102,10 @@ class Run:
         self.kernel = StrictKernel()
         self.in_flight = Transaction()
 
-    def edit(self, edit: Edit) -> None:
-        self._tell(edit)
+    def edit(self, *edits: Edit) -> None:
+        """Several edits may come while one transaction is in flight."""
+        for edit in edits:
+            self._tell(edit)
         self.tracker.committed(self.in_flight)
         self.in_flight = Transaction()
 
@@ -157,19 +159,21 @@ class Run:
 
 
 AFTER = ("wait", "commit", "commit", "collect", "send", "send garbage", "restart")
-STEPS = st.lists(st.tuples(edits, st.sampled_from(AFTER)), min_size=4, max_size=14)
+STEPS = st.lists(
+    st.tuples(st.lists(edits, min_size=1, max_size=3), st.sampled_from(AFTER)), min_size=4, max_size=14
+)
 
 
 @settings(max_examples=EXAMPLES)
 @given(policies, STEPS, st.booleans())
 def test_incremental_is_from_scratch_after_every_change(
-    policy: Policy, steps: list[tuple[Edit, str]], unknown_allowed: bool
+    policy: Policy, steps: list[tuple[list[Edit], str]], unknown_allowed: bool
 ) -> None:
     run = Run(unknown_allowed=unknown_allowed)
     run.edit(SetPolicy(policy))
     run.edit(SetBoundary((SUBNETS, BRIDGE)))
-    for edit, after in steps:
-        run.edit(edit)
+    for together, after in steps:
+        run.edit(*together)
         assert run.tracker.desired_ruleset() == run.expected()
         act(run, after)
     run.tracker.committed(run.in_flight)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import re
@@ -48,6 +49,16 @@ async def test_disagreements_are_named_and_fail_the_demo(sandbox: Sandbox) -> No
     text = written.getvalue()
     assert "DISAGREES: one-a-1 (10.42.1.2) -> one-b-1 (10.42.1.3) tcp/80: answered" in text
     assert "disagreements with the policy:" in text
+
+
+async def test_keeping_up_says_how_to_look(sandbox: Sandbox) -> None:
+    written = io.StringIO()
+    staying = asyncio.create_task(Demo(Console(file=written, width=200))._stay(sandbox))
+    await asyncio.sleep(0)
+    assert f"{sandbox.rancher.access_key}:{sandbox.rancher.secret_key} http://192.0.2.1:8080" in written.getvalue()
+    assert not staying.done()
+    staying.cancel()
+    await asyncio.gather(staying, return_exceptions=True)
 
 
 def test_an_interruption_removes_everything() -> None:

@@ -121,6 +121,7 @@ class World:
             self.environment.add_service(path)
         self.environment.set_policy([RULES[0]], "deny")
         self.events: list[Mapping[str, Any]] = []
+        self._told = 0
         self.environment.listeners.append(self._note)
         self.documents: list[bytes] = []
         self.show()
@@ -179,8 +180,10 @@ class World:
         self.environment.set_running(name, address)
 
     def _note(self, change: ResourceChange) -> None:
+        self._told += 1
         message = {
             "name": "resource.change",
+            "time": self._told,
             "resourceType": change.type,
             "resourceId": change.id,
             "data": {"resource": change.resource},

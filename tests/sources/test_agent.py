@@ -52,3 +52,9 @@ async def test_nobody_listens() -> None:
         gone = client_of(url)
     with pytest.raises(UnreachableError, match="no agent answers at"):
         await gone.get("/v1/state")
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70, "#"])
+async def test_a_host_that_is_no_name_is_the_users_fault(host: str) -> None:
+    with pytest.raises(UsageError, match="the address is not valid"):
+        await AgentClient(host, 80).get("/v1/state")

@@ -62,6 +62,11 @@ def test_origin(url: str, same: bool) -> None:
     assert (origin(url) == origin("http://server/v1")) is same
 
 
+@pytest.mark.parametrize("url", ["http://server:99999/v1", "http://server:port/v1", "http://[::1/v1"])
+def test_what_is_no_address_shares_its_origin_with_nothing(url: str) -> None:
+    assert origin(url) != origin(url)
+
+
 def test_tls_context(tmp_path: Path) -> None:
     assert tls_context(None).verify_mode is ssl.CERT_REQUIRED
     broken = tmp_path / "ca.crt"

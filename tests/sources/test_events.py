@@ -65,6 +65,12 @@ async def test_what_changed_comes_in_order() -> None:
         assert follower.source.status.age() is not None
 
 
+async def test_an_older_message_never_takes_the_place_of_a_newer_one() -> None:
+    newer, older = ({**change("1i1", state=state), "time": time} for state, time in (("removed", 2), ("running", 1)))
+    async with following(Events([sends(newer, older, change("1i2"))])) as follower:
+        assert await follower.take(3) == [Connected(), Changed(newer), Changed(change("1i2"))]
+
+
 async def test_the_request() -> None:
     events = Events([sends()])
     async with following(events) as follower:

@@ -84,3 +84,8 @@ def test_statuses(status: int, kind: type[UnreachableError]) -> None:
 def test_a_websocket_refused() -> None:
     error = websockets.exceptions.InvalidStatus(Response(403, "Forbidden", Headers()))
     assert isinstance(failure(error, "asked"), RefusedError)
+
+
+def test_a_host_that_is_no_name() -> None:
+    with pytest.raises(UnreachableError, match="asked: the address is not valid"), mapped("asked"):
+        "a..b".encode("idna")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from aiohttp import web
 
 from corral.errors import UsageError
+from corral.web.server import serve
 
 from ..daemon.running import Running, running_agent
 from ..daemon.test_agent import until_table
@@ -98,3 +100,16 @@ async def test_an_address_that_is_taken_is_an_error_that_names_the_setting() -> 
         with pytest.raises(UsageError, match="CORRAL_LISTEN"):
             async with running_agent(CORRAL_LISTEN=f"127.0.0.1:{taken}"):
                 raise AssertionError("it listens")
+
+
+@pytest.mark.parametrize("listen", ["a..b:8799", f"{'a' * 70}:8799"])
+async def test_a_host_that_is_no_name_is_an_error_that_names_the_setting(listen: str) -> None:
+    with pytest.raises(UsageError, match=f"CORRAL_LISTEN: can not listen on {listen}"):
+        async with running_agent(CORRAL_LISTEN=listen):
+            raise AssertionError("it listens")
+
+
+async def test_a_port_that_is_no_port_is_an_error_that_names_the_setting() -> None:
+    with pytest.raises(UsageError, match=r"can not listen on 127\.0\.0\.1:99999"):
+        async with serve(web.Application(), "127.0.0.1", 99999):
+            raise AssertionError("it listens")

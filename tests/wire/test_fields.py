@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from corral.types import Address
 from corral.wire.fields import SHOWN_CHARACTERS, Flag, Labels, OptionalAddress, WireModel, named, problem_of, shown
@@ -10,7 +10,7 @@ from corral.wire.fields import SHOWN_CHARACTERS, Flag, Labels, OptionalAddress, 
 class Sample(WireModel):
     flag: Flag = False
     address: OptionalAddress = None
-    labels: Labels = None
+    labels: Labels = Field(default_factory=dict)
     number: int
 
 
@@ -28,6 +28,24 @@ def test_addresses(text: str) -> None:
 def test_what_is_no_address(text: object) -> None:
     with pytest.raises(ValidationError, match="an IPv4 address"):
         Sample.model_validate({"address": text, "number": 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (None, {}),
+        ({"a": "x", "b": None}, {"a": "x"}),
+        ({"a": 1, "b": True, "c": False, "d": 0.5}, {"a": "1", "b": "true", "c": "false", "d": "0.5"}),
+    ],
+)
+def test_labels(given: object, read: object) -> None:
+    assert Sample.model_validate({"labels": given, "number": 1}).labels == read
+
+
+def test_an_odd_label_is_named_by_its_key() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Sample.model_validate({"labels": {"a.b": "x", "c.d": ["y"], "e": 1}, "number": 1})
+    assert problem_of("sample", caught.value).message == "labels.c.d: ['y'] given; a string is allowed"
 
 
 def test_all_faults_of_an_object_are_one_problem() -> None:

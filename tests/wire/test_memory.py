@@ -37,6 +37,18 @@ def test_what_a_pass_lacks_is_forgotten() -> None:
     assert translate.made == 3
 
 
+def test_what_is_to_be_forgotten() -> None:
+    memory, translate = Memory(), Translations()
+    for _ in range(2):
+        memory.begin()
+        for name in "ab":
+            memory.translated(name, 1, translate)
+        memory.forget("a")
+        memory.forget("unknown")
+        memory.finish()
+    assert translate.made == 3
+
+
 def test_a_pass_that_was_broken_off_forgets_nothing() -> None:
     memory, translate = Memory(), Translations()
     for complete in (True, False, True):

@@ -72,12 +72,8 @@ def test_absent_fields_have_defaults() -> None:
         ("network_uuid", ["n1"], "a string is allowed"),
         ("network_from_container_uuid", {}, "a string is allowed"),
         ("host_uuid", True, "a string is allowed"),
-        ("state", 1, "a string is allowed"),
-        ("system", "perhaps", "true or false is allowed"),
-        ("labels", ["a=b"], "a map of label names"),
-        ("labels", {"a": ["b"]}, "a string is allowed for the label 'a'"),
-        ("links", "c2", "a map of link names"),
         ("stack_name", 4, "a string is allowed"),
+        ("service_name", 4, "a string is allowed"),
     ],
 )
 def test_an_undecodable_container_costs_nothing_else(field: str, value: Any, allowed: str) -> None:
@@ -89,13 +85,90 @@ def test_an_undecodable_container_costs_nothing_else(field: str, value: Any, all
     assert allowed in problem.message
 
 
+def test_an_odd_field_costs_a_container_nothing_else() -> None:
+    odd = container(name=5, state=1, system="perhaps", links="c2", labels={"a": ["b"], "colour": "red"})
+    snapshot = decode(root(containers=[odd]))
+    usual = decode(root()).containers["c1"]
+    assert snapshot.containers["c1"] == replace(usual, name="", state="", system=False, links=frozenset())
+    assert snapshot.containers["c1"].live
+    assert snapshot.problems == (
+        Problem(
+            "container (c1)",
+            "name: 5 given; a string is allowed; state: 1 given; a string is allowed; "
+            "system: 'perhaps' given; true or false is allowed; labels.a: ['b'] given; a string is allowed; "
+            "links: 'c2' given; a map of link names to container uuids, a list of uuids, or null is allowed",
+        ),
+    )
+
+
+def test_odd_labels_are_none() -> None:
+    snapshot = decode(root(containers=[container(labels=["a=b"])]))
+    assert snapshot.containers["c1"].labels == {}
+    (problem,) = snapshot.problems
+    assert problem == Problem(
+        "container name-c1 (c1)", "labels: ['a=b'] given; a map of label names to strings, or null, is allowed"
+    )
+
+
+def test_an_odd_field_costs_a_service_nothing_else() -> None:
+    odd = service(
+        kind=5,
+        system=[],
+        labels={"tier": "front", "a": {}},
+        links=["shop/db", 5, None, "Shop/Web"],
+        primary_service_name=7,
+        lb_config={"port_rules": [{"service": "a/b"}, 5, {"selector": []}, {"container_uuid": "c1"}]},
+    )
+    snapshot = decode(root(services=[odd]))
+    assert snapshot.services[WEB] == replace(
+        decode(root()).services[WEB],
+        links=("shop/db", "shop/web"),
+        port_rules=(PortRule(service="a/b"), PortRule(container="c1")),
+    )
+    (problem,) = snapshot.problems
+    assert problem.where == "service web (s1)"
+    assert [part.split(":")[0] for part in problem.message.split("; ")[::2]] == [
+        "kind", "system", "labels.a", "links.1", "links.2", "primary_service_name",
+        "lb_config.port_rules.1", "lb_config.port_rules.2.selector",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value"), [("links", 5), ("lb_config", {"port_rules": "all"})])
+def test_a_list_of_an_odd_type_is_an_empty_one(field: str, value: Any) -> None:
+    snapshot = decode(root(services=[service(**{field: value})]))
+    usual = decode(root(services=[service() | {field: None}]))
+    assert (snapshot.services, len(snapshot.problems)) == (usual.services, 1)
+
+
+def test_odd_fields_cost_stacks_hosts_and_networks_nothing_else() -> None:
+    usual = decode(root())
+    snapshot = decode(
+        root(
+            stacks=[stack(uuid=5, system="perhaps")],
+            hosts=[host(name=5, agent_ip={}, state=[], labels={"a": [], "b": "c"})],
+            networks=[network(name=5, state=[])],
+        )
+    )
+    assert snapshot.stacks == {StackKey("", "shop"): replace(usual.stacks[StackKey("", "shop")], uuid="")}
+    assert snapshot.hosts == {"h1": replace(usual.hosts["h1"], name="", agent_ip="", labels={"b": "c"})}
+    assert snapshot.networks == {"n1": replace(usual.networks["n1"], name="")}
+    assert [problem.where for problem in snapshot.problems] == ["host (h1)", "network (n1)", "stack shop"]
+
+
+def test_odd_fields_are_told_every_time() -> None:
+    decoder = SnapshotDecoder()
+    for value in (1, True, 1):
+        (problem,) = decoder.decode(root(containers=[container(name=value)])).problems
+        assert problem.message == f"name: {value} given; a string is allowed"
+
+
 def test_problems_name_every_kind() -> None:
     snapshot = decode(
         root(
             hosts=[5, host()],
             networks=[{"name": "broken"}, network()],
             stacks=[{"uuid": "st9"}, stack()],
-            services=[service("web"), service("bad", lb_config={"port_rules": [{"selector": 5}]}), service(labels=1)],
+            services=[service("web"), service("bad", lb_config={"port_rules": [{"selector": 5}]}), service(uuid=1)],
             containers=["c0", container()],
         )
     )
@@ -104,7 +177,7 @@ def test_problems_name_every_kind() -> None:
         "network broken",
         "stack (st9)",
         "service bad (s1)",
-        "service web (s1)",
+        "service web",
         "container [0]",
     ]
     assert snapshot.problems[3].message == "lb_config.port_rules.0.selector: 5 given; a string is allowed"
@@ -215,7 +288,7 @@ def test_an_object_that_is_listed_twice() -> None:
 
 
 def test_the_cni_document_that_tells_most() -> None:
-    cni = {"b": {"bridge": "docker0", "bridgeSubnet": "__host_label__: net"}, "a": {"bridge": "docker1"}, "c": 5}
+    cni = {"b": {"bridge": "docker0", "bridgeSubnet": "__host_label__: net"}, "a": {"bridge": "docker1"}, "c": None}
     snapshot = decode(root(networks=[network(metadata={"cniConfig": cni}, policy=["x"], default_policy_action="deny")]))
     found = snapshot.networks["n1"]
     assert (found.bridge, found.bridge_subnet) == ("docker0", "__host_label__: net")
@@ -274,10 +347,20 @@ def test_our_own_environment_may_be_listed() -> None:
     assert set(snapshot.containers) == {"c1"}
 
 
-@pytest.mark.parametrize("self_", [None, {}, {"host": None}, {"host": {"uuid": 5}}, []])
-def test_without_a_host_of_our_own(self_: object) -> None:
-    (problem,) = decode(root(self=self_)).problems
-    assert problem.where == "self.host"
+@pytest.mark.parametrize("self_", [None, {}, {"host": None}, {"host": {"uuid": 5}}, {"host": {"uuid": ""}}, []])
+def test_what_does_not_say_which_host_this_is_is_refused(self_: object) -> None:
+    decoder = SnapshotDecoder()
+    before = decoder.decode(root())
+    with pytest.raises(UnreachableError, match="the metadata does not say which host this is"):
+        decoder.decode(root(self=self_))
+    assert decoder.decode(root()).containers["c1"] is before.containers["c1"]
+
+
+def test_a_document_without_self_is_refused() -> None:
+    document = root()
+    del document["self"]
+    with pytest.raises(UnreachableError, match="which host this is"):
+        decode(document)
 
 
 def test_deep_nesting_is_a_problem() -> None:
@@ -370,7 +453,7 @@ def test_damage_never_spreads(document: Json) -> None:
     snapshot = decode(document)
     assert {"c1"} <= set(snapshot.containers)
     assert WEB in snapshot.services
-    kinds = ("container", "service", "stack", "host", "network", "environment", "self.host")
+    kinds = ("container", "service", "stack", "host", "network", "environment")
     assert all(problem.where.startswith(kinds) for problem in snapshot.problems)
 
 

@@ -10,7 +10,7 @@ from corral.model.entities import DEAD_STATES, ServiceKey, StackKey
 from corral.model.updates import ContainerUpdate, NetworkUpdate, ServiceUpdate, StackUpdate, Update
 from corral.types import Address
 from corral.wire.directory import Reference
-from corral.wire.rancher import EventTranslator, Kind, kind_of, reference_of
+from corral.wire.rancher import EventTranslator, Kind, Translation, kind_of, reference_of
 
 Json = dict[str, Any]
 SHOP = StackKey("", "shop")
@@ -219,7 +219,7 @@ def test_a_container_of_several_services_is_left_to_the_metadata(translator: Eve
 def test_a_service(translator: EventTranslator, resource_type: str) -> None:
     assert updates(translator, resource_type, service()) == (
         ServiceUpdate(WEB, {"system": False, "labels": {"tier": "front"}, "links": ("shop/db",)}),
-        ServiceUpdate(ServiceKey("", "shop", "side"), {"system": False, "labels": {"tier": "side"}}),
+        ServiceUpdate(ServiceKey("", "shop", "side"), {"system": False, "primary": "web", "labels": {"tier": "side"}}),
     )
 
 
@@ -334,7 +334,8 @@ def test_the_resource_tells_what_the_message_does_not() -> None:
         (container(uuid=None), "uuid: missing; it is required"),
         (container(primaryIpAddress="ten"), "primaryIpAddress: 'ten' given; an IPv4 address"),
         (container(serviceIds="1s1"), "serviceIds: '1s1' given; a list is allowed"),
-        (container(labels=[]), "labels: [] given; a map of label names"),
+        (container(serviceIds=[5]), "serviceIds.0: 5 given; a string is allowed"),
+        (container(hostId=5), "hostId: 5 given; a string is allowed"),
     ],
 )
 def test_problems_name_the_object(translator: EventTranslator, resource: Json, message: str) -> None:
@@ -350,8 +351,112 @@ def test_deep_nesting_is_a_problem(translator: EventTranslator) -> None:
     for _ in range(5000):
         deep = {"": deep}
     translation = translator.translate(event("container", container(labels={"a": deep})))
-    assert translation.updates == ()
+    (update,) = translation.updates
+    assert isinstance(update, ContainerUpdate)
+    assert update.fields["labels"] == {}
     assert translation.problems
+
+
+def test_an_odd_field_counts_as_not_mentioned(translator: EventTranslator) -> None:
+    odd = container(name=5, state=[], system="perhaps", labels={"colour": "red", "a": []})
+    translation = translator.translate(event("container", odd))
+    (update,) = translation.updates
+    assert isinstance(update, ContainerUpdate)
+    assert not {"name", "state", "system"} & set(update.fields)
+    assert (update.fields["labels"], update.fields["service"]) == ({"colour": "red"}, WEB)
+    (problem,) = translation.problems
+    assert [part.split(":")[0] for part in problem.message.split("; ")[::2]] == ["state", "name", "system", "labels.a"]
+
+
+def test_odd_labels_tell_no_sidekick(translator: EventTranslator) -> None:
+    translation = translator.translate(event("container", container(labels=[])))
+    (update,) = translation.updates
+    assert isinstance(update, ContainerUpdate)
+    assert not {"labels", "service"} & set(update.fields)
+    assert len(translation.problems) == 1
+
+
+def test_an_odd_field_of_a_service_counts_as_not_mentioned(translator: EventTranslator) -> None:
+    translation = translator.translate(
+        event(
+            "service",
+            service(
+                system=[],
+                launchConfig={"labels": {"tier": "front", "a": []}},
+                linkedServices={"db": 5},
+                secondaryLaunchConfigs=[
+                    {"name": "Side", "labels": {"tier": "side", "a": []}},
+                    {"name": "Other", "labels": 5},
+                ],
+            ),
+        )
+    )
+    assert translation.updates == (
+        ServiceUpdate(WEB, {"labels": {"tier": "front"}}),
+        ServiceUpdate(ServiceKey("", "shop", "side"), {"primary": "web", "labels": {"tier": "side"}}),
+        ServiceUpdate(ServiceKey("", "shop", "other"), {"primary": "web"}),
+    )
+    assert len(translation.problems) == 1
+
+
+def test_an_odd_sidekick_is_never_left_out(translator: EventTranslator) -> None:
+    """Else its containers would count as the primary's."""
+    translation = translator.translate(event("service", service(secondaryLaunchConfigs=[{"name": 5}])))
+    assert (translation.updates, len(translation.problems)) == ((), 1)
+
+
+def test_what_is_odd_is_told_of_what_is_unresolved_too(translator: EventTranslator) -> None:
+    translation = translator.translate(event("container", container(name=5, hostId="1h9")))
+    assert (translation.updates, translation.unresolved) == ((), (Reference("hosts", "1h9"),))
+    assert [problem.message for problem in translation.problems] == ["name: 5 given; a string is allowed"]
+
+
+def at(time: object, **fields: Any) -> Json:
+    return event("container", container(**fields)) | {"time": time}
+
+
+def test_an_event_that_is_out_of_date_is_ignored(translator: EventTranslator) -> None:
+    removed = translator.translate(at(2000, state="removed"))
+    assert removed.updates == (ContainerUpdate("c1", {"state": "removed"}),)
+    assert translator.translate(at(1999)) == Translation(Kind.IGNORED)
+    assert translator.translate(at(1999) | {"data": None}) == Translation(Kind.IGNORED)
+    assert translator.translate(at(1999, id="1i2", uuid="c2")).updates
+    assert translator.translate(at(2000)).updates
+    assert translator.translate(at(2001)).updates
+    assert translator.translate(at(2000)).kind is Kind.IGNORED
+
+
+def test_a_hint_outdates_what_came_before(translator: EventTranslator) -> None:
+    assert translator.translate(at(2000) | {"data": None}).kind is Kind.HINT
+    assert translator.translate(at(1999)).kind is Kind.IGNORED
+
+
+def test_out_of_date_is_told_by_resource_not_by_its_type(translator: EventTranslator) -> None:
+    assert translator.translate(at(2000)).updates
+    assert translator.translate(at(1999) | {"resourceType": "instance"}).kind is Kind.IGNORED
+
+
+@pytest.mark.parametrize("time", [None, "1999", 1999.5, [], True])
+def test_an_event_without_a_time_is_taken_as_it_comes(translator: EventTranslator, time: object) -> None:
+    assert translator.translate(at(2000)).updates
+    assert translator.translate(at(time)).updates
+    assert translator.translate(at(1999)).kind is Kind.IGNORED
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"serviceIds": [], "stackId": None}, {"service": None}),
+        ({"serviceIds": []}, {"service": None, "stack": SHOP}),
+        ({"serviceIds": ["1s1"]}, {"service": WEB, "stack": SHOP}),
+        ({"serviceIds": None}, {"stack": SHOP}),
+        ({"serviceIds": None, "stackId": None}, {}),
+    ],
+)
+def test_whose_a_container_is(translator: EventTranslator, given: Json, told: Json) -> None:
+    (update,) = updates(translator, "container", container(**given))
+    assert isinstance(update, ContainerUpdate)
+    assert {name: value for name, value in update.fields.items() if name in ("service", "stack")} == told
 
 
 JSON = st.recursive(
@@ -376,4 +481,5 @@ def test_any_field_may_be_anything(resource_type: str, data: st.DataObject) -> N
     message[data.draw(st.sampled_from([*sorted(message), "other"]))] = data.draw(JSON)
     translation = EventTranslator().translate(message)
     assert all(problem.where and problem.message for problem in translation.problems)
-    assert not (translation.updates and translation.problems)
+    updated = [update.uuid for update in translation.updates if isinstance(update, ContainerUpdate | NetworkUpdate)]
+    assert updated in ([], [resource["uuid"]])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 
@@ -37,13 +39,18 @@ def run_agent(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises UsageError for a setting that turns out to be unusable."""
     configure_logs(settings.log_format, settings.log_level)
     factory = uvloop.new_event_loop if settings.loop == "uvloop" else None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(settings))
+    asyncio.Runner(loop_factory=factory).run(_serve(settings))
+    # All is closed. A name look-up that hangs in a thread would hold up the exit for as long as the resolver tries.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _serve(settings: Settings) -> None:
     async with KernelDataplane() as dataplane:
         await Agent(settings, dataplane).run()
+
+
+Duty = Callable[[], Coroutine[object, object, None]]
 
 
 class _StopError(Exception):
@@ -82,8 +89,9 @@ class Agent:
 
     async def run(self) -> None:
         """Serve until `stop` or a signal."""
-        log.info("corral agent starts", version=corral.__version__, mode=self._settings.mode)
+        log.info("corral agent starts", version=corral.__version__, mode=str(self._settings.mode))
         self._handle_signals()
+        duties = self._duties()
         async with AsyncExitStack() as stack:
             listen = self._settings.listen
             port = await stack.enter_async_context(
@@ -93,8 +101,8 @@ class Agent:
                 self._started(port)
             try:
                 async with asyncio.TaskGroup() as group:
-                    for name, duty in self._duties().items():
-                        group.create_task(_for_ever(name, duty), name=name)
+                    for name, duty in duties.items():
+                        group.create_task(_for_ever(name, duty()), name=name)
                     group.create_task(self._stopped(), name="stop")
             except* _StopError:
                 pass
@@ -104,21 +112,22 @@ class Agent:
         await self._stop.wait()
         raise _StopError
 
-    def _duties(self) -> dict[str, Coroutine[object, object, None]]:
+    def _duties(self) -> dict[str, Duty]:
+        """What is to be done for ever. Raises UsageError for a setting that turns out to be unusable."""
         settings = self._settings
         metadata = MetadataSource(settings.metadata_url, status=self._metadata)
-        duties = {
-            "metadata": follow_metadata(metadata, self.desk, self.engine),
-            "clock": watch_clock(settings, self.desk, self.engine, self.facts, self._metadata),
+        duties: dict[str, Duty] = {
+            "metadata": lambda: follow_metadata(metadata, self.desk, self.engine),
+            "clock": lambda: watch_clock(settings, self.desk, self.engine, self.facts, self._metadata),
         }
         if settings.mode is Mode.OFF:
-            duties["removal"] = self._keep_removed()
+            duties["removal"] = self._keep_removed
         else:
-            duties["engine"] = self.engine.run()
-            duties["bridge"] = watch_bridge(self.desk, self.facts, self._bridge_woken)
-            duties["foreign changes"] = watch_foreign_changes(self._dataplane, self.engine)
+            duties["engine"] = self.engine.run
+            duties["bridge"] = lambda: watch_bridge(self.desk, self.facts, self._bridge_woken)
+            duties["foreign changes"] = lambda: watch_foreign_changes(self._dataplane, self.engine)
         if settings.has_credentials:
-            duties["events"] = self._event_feed().run()
+            duties["events"] = self._event_feed().run
         return duties
 
     def _event_feed(self) -> EventFeed:
@@ -127,9 +136,9 @@ class Agent:
             raise RuntimeError("an event feed needs credentials")
         secret = settings.rancher_secret_key.get_secret_value()
         credentials = Credentials.of(settings.rancher_url, settings.rancher_access_key, secret)
-        tls = tls_context(settings.ca_file)
+        tls = tls_context(settings.ca_file) if credentials.base.startswith("https:") else None
         source = EventSource(credentials, tls=tls, status=self._events)
-        return EventFeed(source, RancherClient(credentials, tls=tls), self.desk, self.engine)
+        return EventFeed(source, RancherClient(credentials, tls=tls), self.desk, self.engine, self.facts)
 
     def _report(self) -> Report:
         sources = {"metadata": self._metadata}
@@ -161,9 +170,6 @@ class Agent:
     def _metadata_turned(self, status: SourceStatus) -> None:
         self.facts.metadata_error = None if status.connected else str(status.last_error)
         _log_turn(status)
-        if status.connected and self.facts.opened:
-            self.desk.resume()
-            self.engine.wake()
 
     def _events_turned(self, status: SourceStatus) -> None:
         self.facts.events_error = None if status.connected else str(status.last_error)

@@ -22,6 +22,9 @@ from corral.policy.validate import parse_policy
 from corral.policy.verdict import Scene
 from corral.types import Action, Address
 
+# In force while the policy is suspended.
+OPEN = Policy(default=Action.ALLOW)
+
 
 class Desk:
     """Feeds the inventory and passes exactly what changed to the compiler."""
@@ -63,7 +66,7 @@ class Desk:
         """Judge nothing until `resume`: the policy is taken for a plain allow; a table left by an earlier run goes."""
         self.facts.opened = True
         if self.enforceable:
-            self._compiler.set_policy(Policy(default=Action.ALLOW))
+            self._compiler.set_policy(OPEN)
         else:
             self._compiler.clear()
 
@@ -83,7 +86,7 @@ class Desk:
         if self.network is None or self.policy is None:
             return None
         return Scene(
-            policy=self.policy,
+            policy=OPEN if self.facts.opened else self.policy,
             subnets=self.network.subnets,
             endpoints=self._compiler.endpoints,
             unknown_allowed=self._unknown_allowed,
@@ -117,6 +120,7 @@ class Desk:
             self.facts.policy_problems = error.problems
             return
         self.facts.policy_problems = ()
+        self.facts.policy_known = True
         if policy != self.policy:
             self.policy = policy
             if not self.facts.opened:

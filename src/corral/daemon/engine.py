@@ -7,8 +7,10 @@ While a transaction is being committed, further changes collect into the next on
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -37,6 +39,7 @@ class Engine:
         *,
         enforceable: Callable[[], bool],
         clock: Callable[[], float] = time.time,
+        compare_interval: float = COMPARE_INTERVAL,
     ) -> None:
         self._dataplane = dataplane
         self._tracker = tracker
@@ -45,12 +48,16 @@ class Engine:
         self._clock = clock
         self._wake = asyncio.Event()
         self._doubt: str | None = "start"
+        self._started = False
         self._alien: tuple[str, ...] = ()
         self._backoff = Backoff(first=0.05, limit=5.0)
-        self._compared_at = 0.0
+        self._compare_at = time.monotonic() + compare_interval
+        self._compare_interval = compare_interval
+        self._garbage_at = math.inf
 
     def wake(self) -> None:
-        """Something may be pending."""
+        """Something may be pending; until it is committed the kernel does not hold what is desired."""
+        self._facts.programmed = False
         self._wake.set()
 
     def doubt(self, reason: str) -> None:
@@ -61,50 +68,53 @@ class Engine:
     async def run(self) -> None:
         """Serve for ever; cancelling is clean at every point, for a commit is atomic in the kernel."""
         while True:
+            await self._due()
+            self._wake.clear()
             try:
-                await self._sleep_until_woken()
-                self._wake.clear()
                 await self._round()
             except DataplaneError as error:
                 await self._failed(error)
 
-    async def _sleep_until_woken(self) -> None:
-        garbage = self._enforceable() and bool(self._tracker.garbage())
-        try:
-            async with asyncio.timeout(GARBAGE_DELAY if garbage else COMPARE_INTERVAL):
+    async def _due(self) -> None:
+        """Wait until woken, or until the comparison or the garbage is due: a stream of changes delays neither."""
+        due = min(self._compare_at, self._garbage_at)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, due - time.monotonic())):
                 await self._wake.wait()
-        except TimeoutError:
-            if garbage:
-                await self._collect_garbage()
-            else:
-                self._doubt = self._doubt or "periodic comparison"
-                self._wake.set()
+        if time.monotonic() >= self._compare_at:
+            self._doubt = self._doubt or "periodic comparison"
 
     async def _round(self) -> None:
-        reason = self._doubt
+        if not self._enforceable():
+            self._put_off_deadlines()
+            return
+        reason, self._doubt = self._doubt, None
         if reason is not None:
             await self._compare()
-        if not self._enforceable():
-            return
-        transaction = self._tracker.replace() if self._alien else self._tracker.pending()
-        operations = len(transaction.operations)
-        if transaction:
-            await self._commit(transaction)
-            self._alien = ()
-        if reason not in {None, "start"}:
+        operations = await self._commit(self._tracker.replace() if self._alien else self._tracker.pending())
+        self._alien = ()
+        if reason is not None or time.monotonic() >= self._garbage_at:
             operations += await self._collect_garbage()
-            if operations:
-                self._repaired(str(reason), operations)
-        self._facts.programmed = True
+        if reason is not None and operations and self._started:
+            self._repaired(reason, operations)
+        self._started = True
         self._facts.kernel_error = None
-        self._doubt = None if self._doubt is reason else self._doubt
+        self._facts.programmed = not self._wake.is_set()
+
+    def _put_off_deadlines(self) -> None:
+        self._compare_at = time.monotonic() + self._compare_interval
+        self._garbage_at = math.inf
 
     async def _compare(self) -> None:
         dump = await self._dataplane.dump()
         self._alien = dump.alien if dump else ()
         self._tracker.adopt(dump.ruleset if dump else None)
+        self._compare_at = time.monotonic() + self._compare_interval
 
-    async def _commit(self, transaction: Transaction) -> None:
+    async def _commit(self, transaction: Transaction) -> int:
+        """Commit what there is to commit; the number of operations."""
+        if not transaction:
+            return 0
         started = time.perf_counter()
         try:
             await self._dataplane.commit(transaction)
@@ -117,13 +127,15 @@ class Engine:
         self._facts.last_commit_at = self._clock()
         self._facts.last_commit_seconds = time.perf_counter() - started
         log.debug("committed", operations=len(transaction.operations), seconds=self._facts.last_commit_seconds)
+        self._garbage_at = min(self._garbage_at, time.monotonic() + GARBAGE_DELAY)
+        return len(transaction.operations)
 
     async def _collect_garbage(self) -> int:
         """Remove what nothing refers to any more, stage by stage; the number of operations."""
         operations = 0
         while garbage := self._tracker.garbage():
-            await self._commit(garbage)
-            operations += len(garbage.operations)
+            operations += await self._commit(garbage)
+        self._garbage_at = math.inf
         return operations
 
     def _repaired(self, reason: str, operations: int) -> None:

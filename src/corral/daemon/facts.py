@@ -32,6 +32,7 @@ class Facts:
     metadata_error: str | None = None
     stale: str | None = None
     network_error: str | None = None
+    policy_known: bool = False
     policy_problems: tuple[Problem, ...] = ()
     kernel_error: str | None = None
     bridge_error: str | None = None
@@ -57,7 +58,10 @@ class Facts:
         yield from filter(None, (self.stale, self.network_error))
         if self.opened:
             yield "open: the policy is suspended until the metadata service is back (CORRAL_ON_STALE=open)"
-        yield from (f"policy rejected, the last good one stays in force: {problem}" for problem in self.policy_problems)
+        kept = (
+            "the last good one stays in force" if self.policy_known else "and no good one is known: nothing is changed"
+        )
+        yield from (f"policy rejected, {kept}: {problem}" for problem in self.policy_problems)
         if self.kernel_error:
             yield f"kernel: {self.kernel_error}"
         if self.bridge_error:

@@ -9,6 +9,7 @@ import structlog
 
 from corral.daemon.desk import Desk
 from corral.daemon.engine import Engine
+from corral.daemon.facts import Facts
 from corral.errors import UnreachableError
 from corral.sources.events import Changed, Connected, Disconnected, EventItem, EventSource
 from corral.sources.metadata import MetadataSource
@@ -31,11 +32,12 @@ async def follow_metadata(source: MetadataSource, desk: Desk, engine: Engine) ->
 class EventFeed:
     """Translates events and applies what they say; looks up by REST what they refer to and nobody told yet."""
 
-    def __init__(self, source: EventSource, client: RancherClient, desk: Desk, engine: Engine) -> None:
+    def __init__(self, source: EventSource, client: RancherClient, desk: Desk, engine: Engine, facts: Facts) -> None:
         self._source = source
         self._client = client
         self._desk = desk
         self._engine = engine
+        self._facts = facts
         self._resolver = Resolver(client)
 
     async def run(self) -> None:
@@ -45,6 +47,8 @@ class EventFeed:
                 try:
                     await self._take(item)
                 except UnreachableError as error:
+                    # Without the API an event's references mean nothing, and the event is left to the metadata.
+                    self._facts.events_error = str(error)
                     log.warning("the API does not answer what an event asks for", error=str(error))
 
     async def _take(self, item: EventItem) -> None:
@@ -54,6 +58,7 @@ class EventFeed:
                 await self._resolver.learn_all()
             case Changed(message):
                 self._apply(await self._resolver.translate(message))
+                self._facts.events_error = None
             case Problem():
                 log.warning("event not understood", problem=str(item))
             case Disconnected():

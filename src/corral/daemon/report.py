@@ -13,6 +13,7 @@ from corral.daemon.desk import Desk
 from corral.daemon.explain import explain
 from corral.daemon.facts import Facts
 from corral.dataplane.base import Dataplane
+from corral.errors import UnreachableError
 from corral.nft.text import render, render_transaction
 from corral.nft.tracker import Tracker, difference
 from corral.policy.rules import Policy
@@ -91,7 +92,7 @@ class Report:
         if which is Which.INSTALLED:
             return render(dump.ruleset) if dump else ""
         if not self._desk.enforceable:
-            return ""
+            raise UnreachableError("nothing to compare with yet: no picture of the environment, or no good policy")
         alien = "".join(f"# alien: {sentence}\n" for sentence in dump.alien) if dump else ""
         return alien + render_transaction(difference(self._tracker.desired_ruleset(), dump.ruleset if dump else None))
 

@@ -19,7 +19,8 @@ from corral.types import Action
 
 log = structlog.get_logger()
 
-BRIDGE_INTERVAL = 5.0
+# Nothing tells when somebody turns the switch off, and nothing is enforced while it is: look often, it costs 0.1 ms.
+BRIDGE_INTERVAL = 1.0
 CLOCK_INTERVAL = 1.0
 
 
@@ -38,15 +39,18 @@ async def watch_bridge(desk: Desk, facts: Facts, woken: asyncio.Event) -> None:
 
 
 async def _bridge_error(bridge: str, *, ipv6: bool) -> str | None:
+    if not bridge:
+        return "the managed network names no usable bridge: see the problems of the inventory"
     try:
-        if _sufficient(await bridge_filtering(bridge), ipv6=ipv6):
+        filtering = await bridge_filtering(bridge)
+        if filtering is None:
+            return f"there is no bridge {bridge} in this network namespace: run the agent in the host's"
+        if _sufficient(filtering, ipv6=ipv6):
             return None
         await enable_bridge_filtering(bridge, ipv6=ipv6)
         filtering = await bridge_filtering(bridge)
     except DataplaneError as error:
         return f"bridge {bridge}: {error}"
-    if filtering is None:
-        return f"there is no bridge {bridge} in this network namespace: run the agent in the host's"
     if _sufficient(filtering, ipv6=ipv6):
         log.info("bridge filtering switched on", bridge=bridge, ipv6=ipv6)
         return None
@@ -71,21 +75,46 @@ async def watch_foreign_changes(dataplane: Dataplane, engine: Engine) -> None:
 
 
 async def watch_clock(settings: Settings, desk: Desk, engine: Engine, facts: Facts, metadata: SourceStatus) -> None:
-    """Expire what events said and nothing confirmed; say when the metadata is older than allowed."""
+    """Expire what events said and nothing confirmed; watch the age of the metadata; log what readiness turns on."""
     started = time.monotonic()
-    limit = settings.stale_after.total_seconds()
+    said: list[str] = []
     while True:
         await asyncio.sleep(CLOCK_INTERVAL)
         if desk.expire(time.monotonic()):
             engine.wake()
-        answered = metadata.age()
-        age = time.monotonic() - started if answered is None else answered
-        if age <= limit:
-            facts.stale = None
-            continue
-        if facts.stale is None:
-            log.error("metadata is stale", seconds=round(age), on_stale=settings.on_stale)
-        facts.stale = f"no answer of the metadata service for {age / 60:.0f} minutes"
-        if settings.on_stale == "open" and not facts.opened:
-            desk.suspend()
+        _judge_age(settings, desk, engine, facts, _silence(metadata, started))
+        said = _log_reasons(facts, said)
+
+
+def _silence(metadata: SourceStatus, started: float) -> float:
+    """For how long the service has not answered. A long poll that is under way is no silence."""
+    if metadata.connected:
+        return 0.0
+    age = metadata.age()
+    return time.monotonic() - started if age is None else age
+
+
+def _judge_age(settings: Settings, desk: Desk, engine: Engine, facts: Facts, silence: float) -> None:
+    if silence <= settings.stale_after.total_seconds():
+        facts.stale = None
+        if facts.opened:
+            desk.resume()
             engine.wake()
+        return
+    facts.stale = f"no answer of the metadata service for {silence:.0f} s"
+    if settings.on_stale == "open" and not facts.opened:
+        desk.suspend()
+        engine.wake()
+
+
+def _log_reasons(facts: Facts, said: list[str]) -> list[str]:
+    """Log what came and what went since the last look."""
+    # The sentence with the running number would be new each second.
+    now = [reason for reason in facts.reasons() if reason != facts.stale] + (["stale"] if facts.stale else [])
+    for reason in now:
+        if reason not in said:
+            log.warning("not in order", reason=reason)
+    for reason in said:
+        if reason not in now:
+            log.info("in order again", reason=reason)
+    return now

@@ -18,8 +18,9 @@ class AddressBook:
     """Follows the containers that it is given (a live mapping): tell it of each change, then `settle`.
 
     A container that shares another's network belongs to that one's address, through any number of steps. The
-    container at the end of such a chain is the *owner* of the address; a chain that runs in a circle or to an
-    unknown container has none.
+    container at the end of such a chain is the *owner* of the address; a chain that runs in a circle has none. Where
+    a chain leads to a container that is not listed, the last one that is falls back on its own address: an address
+    that no rule knows would slip through a denying one.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class AddressBook:
     def change_container(self, uuid: str, old: Container | None, new: Container | None) -> None:
         """A container changed, appeared (no `old`) or went (no `new`)."""
         self._touch(self._address(old))
-        self._owners.move(uuid, _own_address(old), _own_address(new))
+        self._owners.move(uuid, self._own_address(old), self._own_address(new))
         self._sharers.move(uuid, old.network_from or None if old else None, new.network_from or None if new else None)
         self._in_service.move(uuid, old.service if old else None, new.service if new else None)
         self._in_stack.move(uuid, stack_of(old) if old else None, stack_of(new) if new else None)
+        if old is None or new is None:
+            self._change_owners_among_sharers(uuid, listed=new is not None)
         self._touch(self._address(new))
         self._count_links(_live_links(old), _live_links(new))
 
@@ -127,12 +130,26 @@ class AddressBook:
     def _address(self, container: Container | None) -> Address | None:
         """The address at the end of the chain that starts at `container`."""
         passed: set[str] = set()
-        while container and container.network_from:
+        while container and (target := self._target(container)):
             if container.uuid in passed:
                 return None
             passed.add(container.uuid)
-            container = self._containers.get(container.network_from)
+            container = target
         return container.address if container else None
+
+    def _target(self, container: Container) -> Container | None:
+        """The listed container whose network it shares."""
+        return self._containers.get(container.network_from) if container.network_from else None
+
+    def _own_address(self, container: Container | None) -> Address | None:
+        return None if container is None or self._target(container) else container.address
+
+    def _change_owners_among_sharers(self, uuid: str, *, listed: bool) -> None:
+        """A container that others point to came or went: these fall back on their own address while it is away."""
+        for sharer in self._sharers.of(uuid) - {uuid}:
+            address = self._containers[sharer].address
+            self._owners.move(sharer, address if listed else None, None if listed else address)
+            self._touch(address)
 
     def _touch(self, address: Address | None) -> None:
         if address is not None:
@@ -169,10 +186,6 @@ class AddressBook:
     def _title(self, uuid: str) -> str:
         name = self._containers[uuid].name
         return f"{name} ({uuid})" if name else uuid
-
-
-def _own_address(container: Container | None) -> Address | None:
-    return None if container is None or container.network_from else container.address
 
 
 def _live_links(container: Container | None) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import assert_never
 
@@ -41,8 +42,9 @@ class Inventory:
 
     def __init__(self, *, overlay_limit: float = 60.0) -> None:
         self._snapshot = Snapshot()
-        self._containers = Layer(limit=overlay_limit, combine=_combine_container)
         self._services = Layer(limit=overlay_limit, combine=_combine_service)
+        combine_container = partial(_combine_container, self._services.effective)
+        self._containers = Layer(limit=overlay_limit, combine=combine_container)
         self._stacks = Layer(limit=overlay_limit, combine=_combine_stack)
         self._networks = Layer(limit=overlay_limit, combine=_combine_network)
         self._placement = Placement()
@@ -152,11 +154,16 @@ class Inventory:
                 self._choice_is_stale = True
 
     def _take_services(self, differences: Iterable[Difference[ServiceKey, Service]]) -> None:
+        came_or_went = set()
         for key, old, new in differences:
             self._links.change_service(key, old, new)
             self._addresses.touch_service(key)
+            if old is None or new is None:
+                came_or_went.add(key)
             if self._choice.contested:
                 self._choice_is_stale = True
+        if came_or_went:
+            self._take_containers(self._containers.reconsider("service", came_or_went))
 
     def _take_stacks(self, differences: Iterable[Difference[StackKey, Stack]]) -> None:
         for key, _, _ in differences:
@@ -211,16 +218,28 @@ class Inventory:
         return problems != before
 
 
-def _combine_container(uuid: str, base: Container | None, fields: Fields) -> Container | None:
-    """A container that only events know exists if they tell its state or address, and it is not dead."""
+def _combine_container(
+    services: Mapping[ServiceKey, Service], uuid: str, base: Container | None, fields: Fields
+) -> Container | None:
+    """A container that only events know exists once they tell all that a rule may ask, and if it is not dead.
+
+    Half of it could be granted more than the whole: its labels may be what a denying rule is about, and so may those
+    of its service, so that has to be known too.
+    """
     if base is not None:
         return replace(base, **fields)
-    if fields.get("state") in DEAD_STATES or fields.keys().isdisjoint({"state", "address"}):
+    placed = bool(fields.get("network_from")) or fields.keys() >= {"address", "network"}
+    if not placed or not fields.keys() >= {"state", "service", "labels"} or fields["state"] in DEAD_STATES:
+        return None
+    if fields["service"] is not None and fields["service"] not in services:
         return None
     return Container(uuid=uuid, **fields)
 
 
-def _combine_service(key: ServiceKey, base: Service | None, fields: Fields) -> Service:
+def _combine_service(key: ServiceKey, base: Service | None, fields: Fields) -> Service | None:
+    """A service that only events know exists once they tell more than its links: its removal tells that it has none."""
+    if base is None and fields.keys() <= {"links"}:
+        return None
     return replace(base or Service(key=key), **fields)
 
 

@@ -8,7 +8,7 @@ What results is a function of base and overlay alone: nothing else is remembered
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Set
 from typing import Any, Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -62,6 +62,11 @@ class Layer(Generic[K, V]):
     def expire(self, now: float) -> Iterator[Difference[K, V]]:
         """Drop what is too old from the overlay."""
         for key in dict.fromkeys(self._drop_old(now)):
+            yield from self._refresh(key)
+
+    def reconsider(self, field: str, values: Set[object]) -> Iterator[Difference[K, V]]:
+        """Combine anew where the overlay says one of `values` for `field`: what `combine` looks them up in changed."""
+        for key in [key for key, entry in self._overlay.items() if field in entry and entry[field][0] in values]:
             yield from self._refresh(key)
 
     def _drop_old(self, now: float) -> Iterator[K]:

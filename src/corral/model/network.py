@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from corral.model.change import ManagedNetwork
 from corral.model.entities import DEAD_STATES, OWN_ENVIRONMENT, Container, Host, Network, Service, ServiceKey
 from corral.model.placement import Placement
-from corral.model.subnets import host_label, read_subnets, tidy
+from corral.model.subnets import host_label, names_part_of, overlapped, read_subnets, tidy
 from corral.types import Problem, Subnet
 
 NETWORK_DRIVER = "networkDriverService"
@@ -76,6 +76,8 @@ def choose(facts: Facts) -> Choice:
     if contested:
         findings.watched.update(candidate.network.uuid for candidate in candidates)
     chosen = _best(facts, candidates) if contested else candidates[0]
+    if not names_part_of(facts.hosts.get(facts.self_host), chosen.network):
+        return Choice(watched=frozenset(findings.watched), contested=contested, problems=tuple(findings.problems))
     _adopt(chosen, findings)
     bridge = _bridge(facts, chosen.network, findings)
     for environment in sorted(facts.linked):
@@ -100,6 +102,8 @@ def _candidates(facts: Facts, environment: str, findings: _Findings) -> list[_Ca
         if network.environment != environment:
             continue
         if network.bridge_subnet:
+            if environment == OWN_ENVIRONMENT:
+                _check_own_part(facts, network, findings)
             reading = read_subnets(network, hosts)
             findings.problems.extend(reading.problems)
             if reading.subnets:
@@ -108,6 +112,18 @@ def _candidates(facts: Facts, environment: str, findings: _Findings) -> list[_Ca
             message = f"its CNI document names the bridge {network.bridge!r} but no bridgeSubnet"
             findings.problems.append(Problem(f"network {_title(network)}", message))
     return candidates
+
+
+def _check_own_part(facts: Facts, network: Network, findings: _Findings) -> None:
+    """Without this host's part, flows to its own containers would count as flows to the world: never judged."""
+    host = facts.hosts.get(facts.self_host)
+    if not names_part_of(host, network):
+        name = f"{host.name} ({host.uuid})" if host else facts.self_host or "unknown"
+        message = (
+            f"this host, {name}, has no readable subnet in the label {host_label(network.bridge_subnet)!r}, which "
+            "names its part of the network (such as 10.42.1.0/24): the network can not be managed"
+        )
+        findings.problems.append(Problem(f"network {_title(network)}", message))
 
 
 def _best(facts: Facts, candidates: list[_Candidate]) -> _Candidate:
@@ -150,16 +166,25 @@ def _bridge(facts: Facts, network: Network, findings: _Findings) -> str:
     host = facts.hosts.get(facts.self_host)
     labels = host.labels if host else {}
     where = f"network {_title(network)}"
-    subnet_label = host_label(network.bridge_subnet)
-    if subnet_label is not None and subnet_label not in labels:
-        message = f"this host ({facts.self_host or 'unknown'}) lacks the label {subnet_label!r} that names its subnet"
-        findings.problems.append(Problem(where, message))
     label = host_label(network.bridge)
     bridge = network.bridge if label is None else labels.get(label, "")
     if not bridge:
         reason = f"this host lacks the label {label!r} that names it" if label else "no CNI document names it"
         findings.problems.append(Problem(where, f"its bridge on this host is not known: {reason}"))
+    elif not _is_interface_name(bridge):
+        message = (
+            f"its bridge can not be called {bridge!r}: 1 to 15 printable ASCII characters are allowed, "
+            "without blanks and without any of / : * \", and neither '.' nor '..'"
+        )
+        findings.problems.append(Problem(where, message))
+        return ""
     return bridge
+
+
+def _is_interface_name(name: str) -> bool:
+    """Whether the kernel takes it (dev_valid_name), and nft does not read a wildcard or a quote in it."""
+    allowed = all("!" <= character <= "~" and character not in '/:*"' for character in name)
+    return allowed and len(name) <= 15 and name not in ("", ".", "..")
 
 
 def _add_linked(facts: Facts, environment: str, findings: _Findings) -> None:
@@ -172,8 +197,19 @@ def _add_linked(facts: Facts, environment: str, findings: _Findings) -> None:
         findings.problems.append(Problem(where, "the metadata lists no network of it with a readable bridge subnet"))
     findings.watched.update(candidate.network.uuid for candidate in candidates)
     for candidate in candidates:
-        if facts.placement.populated(candidate.network.uuid):
+        if facts.placement.populated(candidate.network.uuid) and _is_apart(candidate, where, findings):
             _adopt(candidate, findings)
+
+
+def _is_apart(candidate: _Candidate, where: str, findings: _Findings) -> bool:
+    """Whether no subnet adopted before overlaps: else one address would stand for containers of two environments."""
+    adopted = tidy(findings.subnets)
+    overlaps = [(subnet, other) for subnet in candidate.subnets if (other := overlapped(adopted, subnet))]
+    if overlaps:
+        pairs = ", ".join(f"{subnet} overlaps {other}" for subnet, other in overlaps)
+        message = f"its network {_title(candidate.network)} is left out, with its containers: {pairs}, managed already"
+        findings.problems.append(Problem(where, message))
+    return not overlaps
 
 
 def _no_network(facts: Facts) -> Problem:

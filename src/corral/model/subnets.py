@@ -35,14 +35,30 @@ def read_subnets(network: Network, hosts: Iterable[Host]) -> Reading:
         values = {f"host {host.name} ({host.uuid})": host.labels[label] for host in hosts if label in host.labels}
     subnets, problems = [], []
     for place, value in values.items():
-        try:
-            subnets.append(Subnet.parse(value.strip()))
-        except ValueError:
+        subnet = _read(value)
+        if subnet is not None:
+            subnets.append(subnet)
+        else:
             message = f"the bridge subnet {value!r} is not an IPv4 subnet such as 10.42.0.0/16"
             problems.append(Problem(place, f"label {label}: {message}" if label else message))
     if label is not None and not values:
         problems.append(Problem(where, f"its bridge subnet is in the host label {label!r}, which no host carries"))
     return Reading(tidy(subnets), tuple(problems))
+
+
+def names_part_of(host: Host | None, network: Network) -> bool:
+    """Whether the host's part of the network can be read: always, where `bridgeSubnet` refers to no host label."""
+    label = host_label(network.bridge_subnet)
+    if label is None:
+        return True
+    return host is not None and _read(host.labels.get(label, "")) is not None
+
+
+def _read(value: str) -> Subnet | None:
+    try:
+        return Subnet.parse(value.strip())
+    except ValueError:
+        return None
 
 
 def tidy(subnets: Iterable[Subnet]) -> tuple[Subnet, ...]:
@@ -62,3 +78,10 @@ def contains(subnets: Sequence[Subnet], address: int) -> bool:
     """Whether one of the tidy `subnets` contains `address`."""
     position = bisect_right(subnets, address, key=lambda subnet: subnet.first)
     return position > 0 and address in subnets[position - 1]
+
+
+def overlapped(subnets: Sequence[Subnet], subnet: Subnet) -> Subnet | None:
+    """One of the tidy `subnets` that shares addresses with `subnet`, or None."""
+    position = bisect_right(subnets, subnet.last, key=lambda other: other.first)
+    last = subnets[position - 1] if position else None
+    return last if last and last.last >= subnet.first else None

@@ -28,6 +28,7 @@ class ContainerFields(TypedDict, total=False):
 class ServiceFields(TypedDict, total=False):
     """The fields of `Service` that an event may mention."""
 
+    primary: str
     system: bool
     labels: Mapping[str, str]
     links: tuple[str, ...]

@@ -56,6 +56,22 @@ class Dirty:
         dirty.forget_equal(desired, programmed)
         return dirty
 
+    def note_added(self, operation: Operation) -> None:
+        """What came into the kernel may not be wanted any more, or not so: the desired content has moved on since."""
+        match operation:
+            case AddElements(name, _, elements):
+                self.elements.setdefault(name, set()).update(elements)
+            case AddVerdicts(name, verdicts):
+                self.verdicts.setdefault(name, set()).update(verdicts)
+            case AddChain(chain):
+                self.chains.add(chain.name)
+            case AddSet(declared):
+                self.sets.add(declared.name)
+            case AddCounter(name):
+                self.counters.add(name)
+            case _:
+                pass
+
     def forget_equal(self, desired: Contents, programmed: Contents) -> None:
         """Drop what does not differ (any more)."""
         self.counters &= desired.counters ^ programmed.counters

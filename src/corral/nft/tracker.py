@@ -163,6 +163,7 @@ class Tracker:
         """The kernel confirmed this transaction; the desired content may have moved on since it was made."""
         for operation in transaction.operations:
             self._programmed.apply(operation)
+            self._dirty.note_added(operation)
             if isinstance(operation, AddTable | DeleteTable):
                 self._table = isinstance(operation, AddTable)
         if any(isinstance(operation, DeleteTable) for operation in transaction.operations):

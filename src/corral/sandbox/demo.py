@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvloop
 from rich.console import Console
@@ -120,7 +122,7 @@ class Demo:
     async def _stay(self, sandbox: Sandbox) -> None:
         self._title("Staying up until interrupted (Ctrl-C)")
         for agent in sandbox.agents:
-            self._say(f"  {agent.name}:  nsenter --target {agent.pid} --user --net --preserve-credentials COMMAND")
+            self._say(f"  {agent.name}:  {_way_into(agent.pid)} COMMAND")
         self._say("  with COMMAND such as `corral status`, `nft list table inet corral` or")
         url = f"{sandbox.rancher.url.removesuffix('/v1')}/v2-beta/networks/{sandbox.environment.network.id}"
         self._say(f"  `curl -u {sandbox.rancher.access_key}:{sandbox.rancher.secret_key} {url}`")
@@ -155,6 +157,15 @@ def _paths(sandbox: Sandbox, scenario: Scenario) -> Mapping[str, str]:
         for service in records.services.values()
         if records.stacks[service.stack].name in scenario.stacks
     }
+
+
+def _way_into(pid: int) -> str:
+    """The command that enters a process's network, and its user namespace if that is not the caller's already."""
+    try:
+        same = Path("/proc/self/ns/user").readlink() == Path(f"/proc/{os.getppid()}/ns/user").readlink()
+    except OSError:  # our parent is outside of what we may look at
+        same = False
+    return f"nsenter --target {pid} --net" if same else f"nsenter --target {pid} --user --net --preserve-credentials"
 
 
 def _since(begin: float) -> str:

@@ -13,14 +13,18 @@ from corral.errors import UnreachableError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The HTTP status and the body."""
+    """The HTTP status, the body and its media type."""
 
     status: int
     body: bytes
+    media_type: str
 
 
 class AgentClient:
-    """Asks the agent that listens on `host:port`. Raises UnreachableError, or UsageError for a 400."""
+    """Asks the agent that listens on `host:port`.
+
+    Raises UnreachableError, or UsageError for a 400 and for a host that is no name.
+    """
 
     def __init__(self, host: str, port: int, *, timeout: float = 10.0) -> None:
         shown = f"[{host}]" if ":" in host else host
@@ -34,19 +38,22 @@ class AgentClient:
                 aiohttp.ClientSession(timeout=self._timeout, trust_env=False) as session,
                 session.get(self._base + path, params=query) as response,
             ):
-                answer = Answer(response.status, await response.read())
+                answer = Answer(response.status, await response.read(), response.content_type)
+        except (UnicodeError, aiohttp.InvalidURL) as error:
+            raise UsageError(f"{self._base}: the address is not valid ({error})") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnreachableError(f"no agent answers at {self._base}: {str(error) or type(error).__name__}") from error
         if answer.status == 400:
-            raise UsageError(_error_of(answer.body))
+            raise UsageError(error_of(answer.body))
         if answer.status not in {200, 503}:
             raise UnreachableError(f"{self._base}{path} answers {answer.status}, which no corral agent does")
         return answer
 
 
-def _error_of(body: bytes) -> str:
+def error_of(body: bytes) -> str:
+    """What an agent says is wrong; of somebody else's answer the beginning."""
     try:
         said = orjson.loads(body)
     except orjson.JSONDecodeError:
         said = None
-    return str(said["error"]) if isinstance(said, dict) and "error" in said else body.decode(errors="replace")
+    return str(said["error"]) if isinstance(said, dict) and "error" in said else body[:200].decode(errors="replace")

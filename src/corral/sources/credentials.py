@@ -59,11 +59,18 @@ def _without_userinfo(parts: SplitResult) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Transport security, host and port: credentials never leave the origin that they are for."""
-    parts = urlsplit(url)
+def origin(url: str) -> tuple[str, str, object]:
+    """Transport security, host and port: credentials never leave the origin that they are for.
+
+    What is no address has an origin that equals no other.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "", "", object()
     secure = "tls" if parts.scheme in {"https", "wss"} else "plain"
-    return secure, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    return secure, (parts.hostname or "").lower(), port or _DEFAULT_PORTS.get(parts.scheme)
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -22,6 +22,7 @@ from corral.sources.http import MEBIBYTE
 from corral.sources.status import SourceStatus
 from corral.types import Problem
 from corral.wire.fields import shown
+from corral.wire.latest import Latest
 from corral.wire.rancher import Kind, kind_of, reference_of
 
 # At level DEBUG websockets logs the headers of its handshake, our credentials among them.
@@ -82,6 +83,7 @@ class EventSource:
         self._size_limit = size_limit
         self._backoff = backoff or Backoff()
         self._rng = rng
+        self._latest = Latest()
 
     async def messages(self) -> AsyncGenerator[EventItem]:
         """What comes, in order, for ever; close the generator to stop.
@@ -159,7 +161,10 @@ class EventSource:
             return
         match kind_of(message):
             case Kind.CHANGE | Kind.HINT:
-                queue.put(reference_of(message), Changed(message))
+                reference = reference_of(message)
+                # An older message must not take the place of a newer one that is still pending.
+                if reference is not None and self._latest.admits(reference, message.get("time")):
+                    queue.put(reference, Changed(message))
             case Kind.LOGOUT:
                 raise UnreachableError(f"{self._credentials.base}: the server ended the session")
             case Kind.IGNORED if not isinstance(message, dict):

@@ -22,7 +22,16 @@ from corral.errors import RefusedError, UnreachableError
 REFUSALS = frozenset({401, 403})
 
 # What is expected of the other side; anything else is a fault of ours and stays as it is.
-FAILURES = (aiohttp.ClientError, WebSocketException, OSError, TimeoutError, EOFError, orjson.JSONDecodeError)
+# UnicodeError comes of a host that is no name, such as `a..b`.
+FAILURES = (
+    aiohttp.ClientError,
+    WebSocketException,
+    OSError,
+    TimeoutError,
+    EOFError,
+    orjson.JSONDecodeError,
+    UnicodeError,
+)
 
 _PHRASES: Mapping[type[BaseException], str] = {
     aiohttp.ClientSSLError: "TLS fails",
@@ -39,6 +48,7 @@ _PHRASES: Mapping[type[BaseException], str] = {
     orjson.JSONDecodeError: "the answer is no JSON",
     TimeoutError: "no answer in time",
     ConnectionRefusedError: "the connection is refused",
+    UnicodeError: "the address is not valid",
 }
 
 

@@ -155,7 +155,10 @@ class RancherClient:
 
     def _within_origin(self, url: str, target: str) -> str:
         """`target`, seen from `url`. Raises UnreachableError if our credentials would leave their origin."""
-        absolute = urljoin(url, target)
+        try:
+            absolute = urljoin(url, target)
+        except ValueError as error:
+            raise UnreachableError(f"{url}: it points to {shown(target)}, which is no address") from error
         if origin(absolute) != origin(self._credentials.base):
             raise UnreachableError(f"{url}: it points to another origin, {absolute}: not followed with credentials")
         return absolute

@@ -40,8 +40,9 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[int
         site = web.TCPSite(runner, host, port, reuse_address=True)
         try:
             await site.start()
-        except OSError as error:
-            raise UsageError(f"CORRAL_LISTEN: can not listen on {host}:{port}: {error.strerror}") from error
+        except (OSError, ValueError, OverflowError) as error:  # ValueError: a host that is no name, such as `a..b`
+            reason = (isinstance(error, OSError) and error.strerror) or error
+            raise UsageError(f"CORRAL_LISTEN: can not listen on {host}:{port}: {reason}") from error
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -1,9 +1,13 @@
-"""The metadata's objects: the fields of each that policy depends on."""
+"""The metadata's objects: the fields of each that policy depends on.
+
+Expendable is what neither identifies an object nor says where it is: a lost name, link or label costs less than
+the object with all that it says besides.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasPath, BeforeValidator, Field
 
@@ -21,11 +25,11 @@ from corral.wire.fields import (
 )
 
 
-def _cni_documents(value: object) -> tuple[Mapping[str, Any], ...]:
-    """The CNI documents of `cniConfig`, by file name as a CNI plugin would read them; anything else has none."""
+def _cni_documents(value: object) -> Mapping[str, object]:
+    """The CNI documents of `cniConfig`, in order of their file names, as a CNI plugin would read them."""
     if not isinstance(value, dict):
-        return ()
-    return tuple(document for _, document in sorted(value.items()) if isinstance(document, dict))
+        return {}
+    return {name: document for name, document in sorted(value.items()) if document is not None}
 
 
 def _listed(value: object) -> object:
@@ -41,6 +45,8 @@ class PortRuleDocument(WireModel):
 
 
 class ContainerDocument(WireModel):
+    expendable: ClassVar[tuple[str, ...]] = ("name", "state", "system", "labels", "labels.*", "links")
+
     uuid: Identity
     name: Name = ""
     primary_ip: OptionalAddress = None
@@ -58,6 +64,11 @@ class ContainerDocument(WireModel):
 
 
 class ServiceDocument(WireModel):
+    expendable: ClassVar[tuple[str, ...]] = (
+        "kind", "system", "labels", "labels.*", "links", "links.*", "primary_service_name",
+        "lb_config.port_rules", "lb_config.port_rules.*",
+    )  # fmt: skip
+
     name: NamedIdentity
     uuid: Text = ""
     stack_uuid: Text = ""
@@ -73,12 +84,16 @@ class ServiceDocument(WireModel):
 
 
 class StackDocument(WireModel):
+    expendable: ClassVar[tuple[str, ...]] = ("uuid", "system")
+
     name: NamedIdentity
     uuid: Text = ""
     system: Flag = False
 
 
 class HostDocument(WireModel):
+    expendable: ClassVar[tuple[str, ...]] = ("name", "agent_ip", "state", "labels", "labels.*")
+
     uuid: Identity
     name: Text = ""
     agent_ip: Text = ""
@@ -87,6 +102,7 @@ class HostDocument(WireModel):
 
 
 class CniDocument(WireModel):
+    type: Any = None
     bridge: Text = ""
     bridge_subnet: Text = Field(default="", alias="bridgeSubnet")
 
@@ -94,11 +110,13 @@ class CniDocument(WireModel):
 class NetworkDocument(WireModel):
     """`policy` and `default_policy_action` are anything: the policy room judges them."""
 
+    expendable: ClassVar[tuple[str, ...]] = ("name", "state", "metadata.cniConfig.*")
+
     uuid: Identity
     name: Text = ""
     state: Name = ""
-    cni: Annotated[tuple[CniDocument, ...], BeforeValidator(_cni_documents)] = Field(
-        default=(), validation_alias=AliasPath("metadata", "cniConfig")
+    cni: Annotated[dict[str, CniDocument], BeforeValidator(_cni_documents)] = Field(
+        default_factory=dict, validation_alias=AliasPath("metadata", "cniConfig")
     )
     policy: Any = None
     default_policy_action: Any = None

@@ -1,21 +1,21 @@
 """What the documents' fields may hold, and how a field that holds something else is reported.
 
 Tolerant where Rancher is known to vary (absent, null), strict about the rest: a field that policy depends on
-is never guessed.
+is never guessed. What of an object may be given up, rather than the object, its model says (`expendable`).
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from corral.model.entities import NO_LABELS
 from corral.types import Address, Problem
 
 SHOWN_CHARACTERS = 80
+EACH = "*"
 
 # pydantic's error types, in an operator's words.
 _ALLOWED = {
@@ -32,9 +32,14 @@ _ALLOWED = {
 
 
 class WireModel(BaseModel):
-    """A part of a document of which only the named fields are read."""
+    """A part of a document of which only the named fields are read.
+
+    `expendable` are the fields, by their names on the wire, that count as not mentioned when they are odd;
+    `labels.*` are the items of one.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+    expendable: ClassVar[tuple[str, ...]] = ()
 
 
 def _empty_for_null(value: object) -> object:
@@ -63,34 +68,34 @@ def _address(value: object) -> Address | None:
     raise ValueError("an IPv4 address, such as 10.42.0.1, or null is allowed")
 
 
-def _labels(value: object) -> Mapping[str, str]:
+def _labels(value: object) -> Mapping[str, object]:
     """Rancher sends strings; other scalars are taken as JSON spells them. A null value is no label."""
     if value is None:
-        return NO_LABELS
+        return {}
     if not isinstance(value, dict):
         raise ValueError("a map of label names to strings, or null, is allowed")  # noqa: TRY004 - pydantic's protocol
     if all(type(text) is str for text in value.values()):
         return value
-    return {key: _label_value(key, item) for key, item in value.items() if item is not None}
+    return {key: _label_value(item) for key, item in value.items() if item is not None}
 
 
-def _label_value(key: str, value: object) -> str:
-    if isinstance(value, str):
-        return value
+def _label_value(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    raise ValueError(f"a string is allowed for the label {key!r}")
+    return str(value) if isinstance(value, int | float) else value
 
 
-def _link_targets(value: object) -> tuple[str, ...]:
-    """The keys of a map target -> alias, or a list of targets, in lower case and in order."""
+def _link_targets(value: object) -> tuple[object, ...]:
+    """The keys of a map target -> alias, or a list of targets."""
     if value is None:
         return ()
-    if isinstance(value, dict | list) and all(isinstance(target, str) for target in value):
-        return tuple(sorted({target.lower() for target in value if target}))
+    if isinstance(value, dict | list):
+        return tuple(value)
     raise ValueError("a map of link targets to aliases, a list of targets, or null is allowed")
+
+
+def _lower_in_order(targets: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({target.lower() for target in targets if target}))
 
 
 def _linked_uuids(value: object) -> frozenset[str]:
@@ -109,8 +114,8 @@ Identity = Annotated[str, Field(min_length=1)]
 NamedIdentity = Annotated[str, BeforeValidator(_lower), Field(min_length=1)]
 Flag = Annotated[bool, BeforeValidator(_false_for_null)]
 OptionalAddress = Annotated[Any, BeforeValidator(_address)]
-Labels = Annotated[Any, BeforeValidator(_labels)]
-LinkTargets = Annotated[Any, BeforeValidator(_link_targets)]
+Labels = Annotated[dict[str, str], BeforeValidator(_labels)]
+LinkTargets = Annotated[tuple[str, ...], BeforeValidator(_link_targets), AfterValidator(_lower_in_order)]
 LinkedUuids = Annotated[Any, BeforeValidator(_linked_uuids)]
 
 
@@ -133,9 +138,14 @@ def fault(detail: Mapping[str, Any]) -> str:
     return f"{field}: {shown(detail['input'])} given; {allowed}"
 
 
+def faults_of(error: ValidationError) -> str:
+    """All faults of one object as one sentence."""
+    return "; ".join(fault(detail) for detail in error.errors(include_url=False))
+
+
 def problem_of(where: str, error: ValidationError) -> Problem:
     """All faults of one object as one problem."""
-    return Problem(where, "; ".join(fault(detail) for detail in error.errors(include_url=False)))
+    return Problem(where, faults_of(error))
 
 
 def named(kind: str, raw: object, index: int | None = None) -> str:

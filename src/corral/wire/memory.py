@@ -23,6 +23,10 @@ class Memory:
         """The pass was complete."""
         self._previous = self._present
 
+    def forget(self, identity: Hashable) -> None:
+        """Translate it anew in the next pass, whatever it is then."""
+        self._present.pop(identity, None)
+
     def translated(self, identity: Hashable, raw: object, translate: Callable[[], Value]) -> Value:
         """The translation of an equal `raw` under this identity, the same object, else a fresh one."""
         known = self._previous.get(identity)

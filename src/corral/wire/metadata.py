@@ -6,7 +6,7 @@ the top counts, a nested one only where the top has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -34,6 +34,7 @@ from corral.wire.sidekicks import derived_primaries
 
 SECTIONS = ("hosts", "networks", "stacks", "services", "containers")
 Entity = TypeVar("Entity")
+Read = tuple[Entity, str]
 Raw = Mapping[str, Any]
 
 
@@ -46,14 +47,12 @@ class SnapshotDecoder:
     def decode(self, document: object) -> Snapshot:
         """The snapshot, undecodable objects left out and named among its problems.
 
-        Raises UnreachableError if this is no metadata at all: the last good state should stay.
+        Raises UnreachableError if this is no metadata, or not this host's: the last good state should stay.
         """
         root = _root(document)
+        self_host, own_uuid = _self_host(root)
         self._memory.begin()
         reading = _Reading(self._memory)
-        self_host, own_uuid = _self_host(root)
-        if not self_host:
-            reading.problems.append(Problem("self.host", "no uuid given; without it no container is local"))
         reading.environment(root, OWN_ENVIRONMENT)
         own = reading.linked_environments(root.get("environments"), own_uuid) or _own_environment(root, own_uuid)
         self._memory.finish()
@@ -79,7 +78,13 @@ def _self_host(root: Raw) -> tuple[str, str]:
     """The uuids of the host that the metadata server runs on, and of its environment."""
     self_ = root.get("self")
     host = self_.get("host") if isinstance(self_, dict) else None
-    return _text(host, "uuid"), _text(host, "environment_uuid")
+    uuid = _text(host, "uuid")
+    if not uuid:
+        # Without it no container would be local: everything here would be open.
+        raise UnreachableError(
+            f"the metadata does not say which host this is: self.host.uuid is required, self is {shown(self_)}"
+        )
+    return uuid, _text(host, "environment_uuid")
 
 
 def _own_environment(root: Raw, uuid: str) -> Environment:
@@ -250,7 +255,7 @@ class _Reading:
         raw: object,
         environment: str,
         fields: tuple[str, ...],
-        translate: Callable[[], Entity],
+        translate: Callable[[], Read[Entity]],
         context: tuple[object, ...] = (),
     ) -> Entity | None:
         """The entity, the same object as last time if neither `fields` nor `context` changed."""
@@ -258,16 +263,28 @@ class _Reading:
             return self._entity(kind, index, raw, translate)
         identity = (kind, environment, _uuid(raw), _text(raw, "name"))
         relevant = (context, *map(raw.get, fields))
-        return self._entity(kind, index, raw, lambda: self.memory.translated(identity, relevant, translate))
+        return self._entity(kind, index, raw, lambda: self._from_memory(identity, relevant, translate))
 
-    def _entity(self, kind: str, index: int, raw: object, translate: Callable[[], Entity]) -> Entity | None:
+    def _from_memory(self, identity: Hashable, relevant: object, translate: Callable[[], Read[Entity]]) -> Read[Entity]:
+        read = self.memory.translated(identity, relevant, translate)
+        if read[1]:
+            # The sentence tells 1 from True, which compare equal.
+            self.memory.forget(identity)
+        return read
+
+    def _entity(self, kind: str, index: int, raw: object, translate: Callable[[], Read[Entity]]) -> Entity | None:
+        """The entity, unless it is undecodable; what was odd becomes a problem."""
         try:
-            return translate()
+            entity, faults = translate()
         except ValidationError as error:
             self.problems.append(problem_of(named(kind, raw, index), error))
+            return None
         except RecursionError:
             self.problems.append(Problem(named(kind, raw, index), "nested too deeply"))
-        return None
+            return None
+        if faults:
+            self.problems.append(Problem(named(kind, raw, index), faults))
+        return entity
 
 
 def _section(raw: Raw, name: str) -> list[object]:

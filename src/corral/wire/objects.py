@@ -1,9 +1,11 @@
-"""One object of the metadata at a time: validated, and translated into the model's entity."""
+"""One object of the metadata at a time: validated, and translated into the model's entity.
+
+Every function returns the entity with a sentence on what was odd and left out, empty where nothing was.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from corral.model.entities import (
     Container,
@@ -16,6 +18,7 @@ from corral.model.entities import (
     Stack,
     StackKey,
 )
+from corral.wire.decode import decode
 from corral.wire.documents import (
     CniDocument,
     ContainerDocument,
@@ -28,20 +31,20 @@ from corral.wire.documents import (
 )
 from corral.wire.labels import launch_config
 
-Raw = Mapping[str, Any]
+RANCHER_BRIDGE = "rancher-bridge"
 
 
-def read_stack(raw: object, environment: str) -> Stack:
+def read_stack(raw: object, environment: str) -> tuple[Stack, str]:
     """A stack. Raises ValidationError, as all functions of this module do."""
-    document = StackDocument.model_validate(raw)
-    return Stack(key=StackKey(environment, document.name), uuid=document.uuid, system=document.system)
+    document, faults = decode(StackDocument, raw)
+    return Stack(key=StackKey(environment, document.name), uuid=document.uuid, system=document.system), faults
 
 
-def read_service(raw: object, environment: str, stacks: Mapping[str, StackKey], primary: str) -> Service:
+def read_service(raw: object, environment: str, stacks: Mapping[str, StackKey], primary: str) -> tuple[Service, str]:
     """A service; `primary` serves where the document does not name its primary service."""
-    document = ServiceDocument.model_validate(raw)
+    document, faults = decode(ServiceDocument, raw)
     stack = stack_of(document.stack_name, document.stack_uuid, environment, stacks)
-    return Service(
+    service = Service(
         key=ServiceKey(environment, stack.name if stack else "", document.name),
         uuid=document.uuid,
         kind=document.kind or "service",
@@ -51,6 +54,7 @@ def read_service(raw: object, environment: str, stacks: Mapping[str, StackKey], 
         links=document.links,
         port_rules=tuple(map(_port_rule, document.port_rules)),
     )
+    return service, faults
 
 
 def _port_rule(document: PortRuleDocument) -> PortRule:
@@ -65,12 +69,12 @@ def _port_rule(document: PortRuleDocument) -> PortRule:
 
 def read_container(
     raw: object, environment: str, stacks: Mapping[str, StackKey], services: Mapping[str, tuple[ServiceKey, ...]]
-) -> Container:
+) -> tuple[Container, str]:
     """A container; its stack and service are found by uuid where it does not name them."""
-    document = ContainerDocument.model_validate(raw)
+    document, faults = decode(ContainerDocument, raw)
     stack = stack_of(document.stack_name, document.stack_uuid, environment, stacks)
     service = _service_of(document, environment, stack, services.get(document.service_uuid, ()))
-    return Container(
+    container = Container(
         uuid=document.uuid,
         name=document.name,
         environment=environment,
@@ -85,6 +89,7 @@ def read_container(
         labels=document.labels,
         links=document.links,
     )
+    return container, faults
 
 
 def stack_of(name: str, uuid: str, environment: str, stacks: Mapping[str, StackKey]) -> StackKey | None:
@@ -103,10 +108,10 @@ def _service_of(
     return next(named, candidates[0] if candidates and not document.service_name else None)
 
 
-def read_host(raw: object, environment: str) -> Host:
+def read_host(raw: object, environment: str) -> tuple[Host, str]:
     """A host."""
-    document = HostDocument.model_validate(raw)
-    return Host(
+    document, faults = decode(HostDocument, raw)
+    host = Host(
         uuid=document.uuid,
         name=document.name,
         environment=environment,
@@ -114,13 +119,14 @@ def read_host(raw: object, environment: str) -> Host:
         state=document.state,
         labels=document.labels,
     )
+    return host, faults
 
 
-def read_network(raw: object, environment: str) -> Network:
-    """A network, with what the first of its CNI documents says that tells most of a bridge and its subnet."""
-    document = NetworkDocument.model_validate(raw)
-    cni = max(document.cni, key=lambda cni: bool(cni.bridge) + bool(cni.bridge_subnet), default=CniDocument())
-    return Network(
+def read_network(raw: object, environment: str) -> tuple[Network, str]:
+    """A network, with the bridge and subnet of the CNI document that tells of Rancher's bridge, or tells most."""
+    document, faults = decode(NetworkDocument, raw)
+    cni = max(document.cni.values(), key=_tells, default=CniDocument())
+    network = Network(
         uuid=document.uuid,
         name=document.name,
         environment=environment,
@@ -130,12 +136,18 @@ def read_network(raw: object, environment: str) -> Network:
         policy=document.policy,
         default_policy_action=document.default_policy_action,
     )
+    return network, faults
 
 
-def read_environment(raw: object) -> Environment:
+def _tells(cni: CniDocument) -> tuple[bool, int]:
+    told = bool(cni.bridge) + bool(cni.bridge_subnet)
+    return told > 0 and cni.type == RANCHER_BRIDGE, told
+
+
+def read_environment(raw: object) -> tuple[Environment, str]:
     """A linked environment's names."""
-    document = EnvironmentDocument.model_validate(raw)
-    return Environment(name=document.name, region=document.region_name, uuid=document.uuid)
+    document, faults = decode(EnvironmentDocument, raw)
+    return Environment(name=document.name, region=document.region_name, uuid=document.uuid), faults
 
 
 # What of a raw object is translated: all else may change without a new translation.

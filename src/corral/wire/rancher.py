@@ -4,7 +4,8 @@ References are API ids. A resource that refers to one not known yet yields no up
 says could grant more than the whole (its labels an allowing rule, its service the denying one before). The
 unknown ids are reported instead; once they are learned, the message is translated anew. What is dead needs no
 references. Labels are users' to write, so they never tell a container's stack or service: they only choose
-among the sidekicks of the service that the server names.
+among the sidekicks of the service that the server names. Messages may come out of order: one that is older than
+another about the same resource is ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -28,9 +29,11 @@ from corral.model.updates import (
     Update,
 )
 from corral.types import Problem
+from corral.wire.decode import decode
 from corral.wire.directory import Directory, Lookups, Reference, UnresolvedError
 from corral.wire.fields import problem_of, shown
 from corral.wire.labels import launch_config
+from corral.wire.latest import Latest
 from corral.wire.resources import (
     COLLECTIONS,
     TELLING_NULLS,
@@ -39,11 +42,18 @@ from corral.wire.resources import (
     NetworkResource,
     Resource,
     ServiceResource,
+    SidekickResource,
     StackResource,
     without_nulls,
 )
 
-Document = TypeVar("Document", bound=Resource)
+MODELS: Mapping[str, type[Resource]] = {
+    "hosts": HostResource,
+    "networks": NetworkResource,
+    "stacks": StackResource,
+    "services": ServiceResource,
+    "containers": ContainerResource,
+}
 
 
 class Kind(StrEnum):
@@ -102,6 +112,7 @@ class EventTranslator:
 
     def __init__(self) -> None:
         self._directory = Directory()
+        self._latest = Latest()
 
     def learn(self, collection: str, resources: Iterable[object], *, whole: bool = False) -> Translation:
         """Take up resources of a collection, and say what they tell. `whole`: forget those not among them."""
@@ -121,39 +132,44 @@ class EventTranslator:
         if not isinstance(message, dict):
             return Translation(kind, problems=(Problem("event", f"an object is allowed, {shown(message)} given"),))
         reference = reference_of(message)
-        if kind is Kind.HINT and reference is not None:
-            return Translation(kind, unresolved=(reference,))
-        if kind is not Kind.CHANGE or reference is None:
+        if kind not in (Kind.CHANGE, Kind.HINT) or reference is None:
             return Translation(kind)
+        if not self._latest.admits(reference, message.get("time")):
+            return Translation(Kind.IGNORED)
+        if kind is Kind.HINT:
+            return Translation(kind, unresolved=(reference,))
         return self._translated(reference.collection, {"id": reference.id} | (_resource(message) or {}))
 
     def _translated(self, collection: str, raw: object) -> Translation:
+        if collection not in MODELS:
+            raise ValueError(f"{collection}: not a collection that is followed")
         where = _named(collection, raw)
         try:
-            return Translation(
-                Kind.CHANGE, self._updates(collection, without_nulls(raw, TELLING_NULLS.get(collection, ())))
-            )
+            resource, faults = decode(MODELS[collection], without_nulls(raw, TELLING_NULLS.get(collection, ())))
         except ValidationError as error:
             return Translation(Kind.CHANGE, problems=(problem_of(where, error),))
         except RecursionError:
             return Translation(Kind.CHANGE, problems=(Problem(where, "nested too deeply"),))
+        problems = (Problem(where, faults),) if faults else ()
+        try:
+            return Translation(Kind.CHANGE, self._updates(resource), problems)
         except UnresolvedError as error:
-            return Translation(Kind.CHANGE, unresolved=error.references)
+            return Translation(Kind.CHANGE, problems=problems, unresolved=error.references)
 
-    def _updates(self, collection: str, raw: object) -> tuple[Update, ...]:
-        match collection:
-            case "hosts":
-                return self._host(HostResource.model_validate(raw))
-            case "networks":
-                return self._network(NetworkResource.model_validate(raw))
-            case "stacks":
-                return self._stack(StackResource.model_validate(raw))
-            case "services":
-                return self._service(ServiceResource.model_validate(raw))
-            case "containers":
-                return self._container(ContainerResource.model_validate(raw))
+    def _updates(self, resource: Resource) -> tuple[Update, ...]:
+        match resource:
+            case HostResource():
+                return self._host(resource)
+            case NetworkResource():
+                return self._network(resource)
+            case StackResource():
+                return self._stack(resource)
+            case ServiceResource():
+                return self._service(resource)
+            case ContainerResource():
+                return self._container(resource)
             case _:
-                raise ValueError(f"{collection}: not a collection that is followed")
+                raise TypeError(f"{type(resource).__name__}: not a resource that is followed")
 
     def _host(self, host: HostResource) -> tuple[Update, ...]:
         self._directory.hosts[host.id] = host.uuid
@@ -194,7 +210,7 @@ class EventTranslator:
             fields["links"] = tuple(sorted({f"{link.stack}/{link.name}" for link in links if link is not None}))
         shared: ServiceFields = {"system": service.system} if "system" in service.model_fields_set else {}
         sidekicks = (
-            ServiceUpdate(key._replace(name=sidekick.name), {**shared, "labels": sidekick.labels})
+            ServiceUpdate(key._replace(name=sidekick.name), {**shared, **_sidekick_fields(sidekick, key.name)})
             for sidekick in service.sidekicks
         )
         return (*((ServiceUpdate(key, fields),) if fields else ()), *sidekicks)
@@ -226,6 +242,8 @@ class EventTranslator:
             fields["network_from"] = shared
         if container.host and (host := lookups.take(directory.host, container.host)):
             fields["host"] = host
+        if "services" in container.model_fields_set and not container.services:
+            fields["service"] = None
         # A container that several services select is left to the metadata, which says whose it is.
         if len(container.services) == 1 and (service := lookups.take(directory.service, container.services[0])):
             fields["stack"] = StackKey(service.environment, service.stack)
@@ -249,6 +267,13 @@ def _service_fields(service: ServiceResource) -> ServiceFields:
         fields["system"] = service.system
     if "labels" in service.model_fields_set:
         fields["labels"] = service.labels
+    return fields
+
+
+def _sidekick_fields(sidekick: SidekickResource, primary: str) -> ServiceFields:
+    fields: ServiceFields = {"primary": primary}
+    if "labels" in sidekick.model_fields_set:
+        fields["labels"] = sidekick.labels
     return fields
 
 

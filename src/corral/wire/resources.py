@@ -2,13 +2,13 @@
 
 Whether a field was mentioned counts: `model_fields_set` tells. Null references and nulls in place of names,
 labels or states are taken as not mentioned, since the API computes such fields late (and nothing ever leaves
-its stack, service, host or network).
+its stack, service, host or network). So is what is odd and expendable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasPath, BeforeValidator, Field
 
@@ -43,6 +43,8 @@ def without_nulls(raw: object, keep: Iterable[str] = ()) -> object:
 
 
 class Resource(WireModel):
+    expendable: ClassVar[tuple[str, ...]] = ("state",)
+
     id: ApiId
     state: Name = ""
     removed: Any = None
@@ -64,6 +66,8 @@ class NetworkResource(Resource):
 
 
 class StackResource(Resource):
+    expendable: ClassVar[tuple[str, ...]] = ("state", "system")
+
     name: NamedIdentity
     system: Flag = False
 
@@ -74,6 +78,12 @@ class SidekickResource(WireModel):
 
 
 class ServiceResource(Resource):
+    # No sidekick is: without it in the list, its containers would count as the primary's.
+    expendable: ClassVar[tuple[str, ...]] = (
+        "state", "system", "launchConfig.labels", "launchConfig.labels.*", "linkedServices",
+        "secondaryLaunchConfigs.*.labels", "secondaryLaunchConfigs.*.labels.*",
+    )  # fmt: skip
+
     name: NamedIdentity
     stack: ApiId = Field(alias="stackId")
     system: Flag = False
@@ -83,6 +93,8 @@ class ServiceResource(Resource):
 
 
 class ContainerResource(Resource):
+    expendable: ClassVar[tuple[str, ...]] = ("name", "state", "system", "labels", "labels.*")
+
     uuid: Identity
     name: Name = ""
     address: OptionalAddress = Field(default=None, alias="primaryIpAddress")
