@@ -71,3 +71,12 @@ def test_bad_questions_say_what_is_allowed(desk: Desk, client: str, port: str | 
 def test_nothing_is_known_at_the_start() -> None:
     with pytest.raises(UnreachableError, match="nothing is known yet"):
         explain(Desk(Tracker(), Facts(), unknown_allowed=False), "10.42.0.1", "10.42.0.2", None)
+
+
+def test_a_question_about_too_many_pairs_is_refused_rather_than_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corral.daemon.explain.PAIRS_LIMIT", 1)
+    environment = small_environment()
+    container = environment.create_container("front/web")
+    environment.set_running(container.name, environment.allocate_address(0))
+    with pytest.raises(UsageError, match="is 2 pairs; at most 1"):
+        explain(desk_of(environment), "front/web", "front/db", None)

@@ -99,6 +99,9 @@ async def test_redirects_stay_on_the_same_origin() -> None:
         api.routes["/other"] = moved("http://127.0.0.1:9/stolen")
         with pytest.raises(UnreachableError, match=r"another origin, http://127\.0\.0\.1:9/stolen"):
             await client.collection("hosts")
+        api.routes["/other"] = moved("http://[x")
+        with pytest.raises(UnreachableError, match="which is no address"):
+            await client.collection("hosts")
         api.routes["/other"] = moved("/v2-beta/hosts")
         with pytest.raises(UnreachableError, match="redirected elsewhere"):
             await client.collection("hosts")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -40,7 +42,14 @@ def agent(
         "log_level": log_level,
         "loop": loop,
     }
+    _stop_until_the_loop_listens()
     settings = load_settings(os.environ, flags)
     from corral.daemon.agent import run_agent  # noqa: PLC0415 - commands that ask an agent do without the daemon
 
     run_agent(settings)
+
+
+def _stop_until_the_loop_listens() -> None:
+    """Imports take a second. As process 1 of a container, nobody would heed a signal meanwhile."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
