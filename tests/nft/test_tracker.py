@@ -357,6 +357,7 @@ def test_a_late_confirmation_loses_nothing(first: Ruleset, others: list[Ruleset]
     settle(tracker, kernel)
     assert (kernel.dump() or Ruleset()) == tracker.desired_ruleset()
 
+
 def test_a_set_that_is_made_anew_during_a_commit_does_not_keep_what_that_commit_brought() -> None:
     tracker, kernel = Tracker(), StrictKernel()
     tracker.adopt(None)

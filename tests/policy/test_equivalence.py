@@ -159,9 +159,7 @@ class Run:
 
 
 AFTER = ("wait", "commit", "commit", "collect", "send", "send garbage", "restart")
-STEPS = st.lists(
-    st.tuples(st.lists(edits, min_size=1, max_size=3), st.sampled_from(AFTER)), min_size=4, max_size=14
-)
+STEPS = st.lists(st.tuples(st.lists(edits, min_size=1, max_size=3), st.sampled_from(AFTER)), min_size=4, max_size=14)
 
 
 @settings(max_examples=EXAMPLES)
