@@ -7,6 +7,8 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from corral.sandbox.streams import Prober
 from corral.sandbox.world import Sandbox
 from corral.types import Protocol
@@ -41,6 +43,7 @@ async def test_stop_and_start_leave_no_gap() -> None:
                 await sandbox.enforced()
 
 
+@pytest.mark.timeout(900)
 async def test_kill_at_any_moment_leaves_no_gap() -> None:
     seed = random.randrange(2**32)  # noqa: S311
     print(f"moments of the kills from seed {seed}")  # noqa: T201 - shown when the test fails

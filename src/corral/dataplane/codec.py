@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pyroute2.netlink.nfnetlink.nftsocket import (
@@ -38,6 +39,7 @@ from corral.dataplane.messages import (
     RuleMessage,
     SetMessage,
     TableMessage,
+    attribute,
     body,
     nftables,
     text_user_data,
@@ -79,6 +81,7 @@ _BIG_ENDIAN = 2  # nft's own number
 _LONGEST_COMMENT = 127
 
 _NEW = CREATE | EXCLUSIVE
+_ELEMENTS = 3  # NFTA_SET_ELEM_LIST_ELEMENTS
 
 _Member = TypeVar("_Member", Address, Subnet)
 
@@ -159,9 +162,15 @@ def _element_messages(operation: AddElements | DeleteElements | AddVerdicts | De
     adds = isinstance(operation, AddElements | AddVerdicts)
     kind, flags = (NFT_MSG_NEWSETELEM, _NEW) if adds else (NFT_MSG_DELSETELEM, 0)
     name, packed = _packed_elements(operation)
+    head = _element_list_head(name)
     for piece in packed:
-        where = [("NFTA_SET_ELEM_LIST_TABLE", TABLE), ("NFTA_SET_ELEM_LIST_SET", name)]
-        yield kind, flags, body(ElementsMessage(), [*where, ("NFTA_SET_ELEM_LIST_ELEMENTS", piece)])
+        yield kind, flags, head + attribute(_ELEMENTS, piece)
+
+
+@lru_cache(maxsize=4096)
+def _element_list_head(name: str) -> bytes:
+    """Remembered, for pyroute2's classes take longer over it than the kernel over a whole small commit."""
+    return body(ElementsMessage(), [("NFTA_SET_ELEM_LIST_TABLE", TABLE), ("NFTA_SET_ELEM_LIST_SET", name)])
 
 
 def _packed_elements(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import lru_cache
 
 LONGEST_NAME = 63
 LONGEST_COMMENT = 127
@@ -18,6 +19,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_.-]")
 _LOOKS_DIGESTED = re.compile(rf"-[a-z2-7]{{{_DIGEST_LENGTH}}}\Z")
 
 
+@lru_cache(maxsize=16384)
 def object_name(kind: str, *parts: str) -> str:
     """The name of the object that `kind` and `parts` identify, such as `stack/frontend`; equal only for equal ones.
 
