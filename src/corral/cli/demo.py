@@ -16,8 +16,8 @@ def demo(
 ) -> None:
     """Show the agent at work: a Rancher, hosts and containers in network namespaces, real agents, real probes.
 
-    Needs root or user namespaces, and touches nothing outside the namespaces that it makes. Exit status 1 if
-    any probe disagrees with the policy.
+    Needs root or user namespaces, and touches nothing outside the namespaces that it makes, except that as root it
+    loads the kernel module br_netfilter where it is missing. Exit status 1 if any probe disagrees with the policy.
     """
     if not yes and out.is_terminal:
         typer.confirm("Build the sandbox in private network namespaces and run the demo?", default=True, abort=True)
