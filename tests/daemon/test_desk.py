@@ -95,6 +95,17 @@ def test_suspending_before_anything_is_known_removes_what_an_earlier_run_left() 
     assert desk.tracker.pending().operations[-1] == DeleteTable()
 
 
+def test_a_good_policy_after_opening_without_one_is_enforced() -> None:
+    environment = small_environment()
+    environment.set_policy(["not JSON"], "deny")
+    desk = desk_of(environment)
+    desk.suspend()
+    environment.set_policy(WITHIN_STACK, "deny")
+    desk.load(snapshot_of(environment), 1.0)
+    desk.resume()
+    assert desk.tracker.desired_ruleset() == desk_of(environment).tracker.desired_ruleset()
+
+
 def test_whoever_asked_is_told_of_a_changed_network() -> None:
     environment = small_environment()
     desk = desk_of(environment)

@@ -6,7 +6,7 @@ network leaves the last good picture in force. Both are noted as facts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from corral.daemon.facts import Facts
 from corral.errors import PolicyError
@@ -52,15 +52,17 @@ class Desk:
         change = self.inventory.load(snapshot, now)
         first = not self.facts.inventory_loaded
         self.facts.inventory_loaded = True
-        return self._take(change, network=change.network or first) or first
+        return self._take(change, network=change.network or first)
 
     def apply(self, update: Update, now: float) -> bool:
         """Take an event's update in."""
-        return self._take(self.inventory.apply(update, now))
+        change = self.inventory.apply(update, now)
+        return self._take(change, network=change.network)
 
     def expire(self, now: float) -> bool:
         """Forget what events said and no snapshot confirmed in time."""
-        return self._take(self.inventory.expire(now))
+        change = self.inventory.expire(now)
+        return self._take(change, network=change.network)
 
     def suspend(self) -> None:
         """Judge nothing until `resume`: the policy is taken for a plain allow; a table left by an earlier run goes."""
@@ -92,23 +94,24 @@ class Desk:
             unknown_allowed=self._unknown_allowed,
         )
 
-    def _take(self, change: Change, *, network: bool | None = None) -> bool:
+    def _take(self, change: Change, *, network: bool) -> bool:
         self._waiting.update(change.endpoints)
         if change.problems:
             self.facts.inventory_problems = self.inventory.problems
-        if change.network if network is None else network:
+        if network:
             self._take_network(self.inventory.network)
         if self.inventory.network is None:
             return False
-        return self._compile(bool(network) or change.network)
+        waiting, self._waiting = self._waiting, {}
+        self._compiler.update(waiting)
+        return network or bool(waiting)
 
     def _take_network(self, network: ManagedNetwork | None) -> None:
         if network is None:
             self.facts.network_error = "no managed network found; the last picture stays in force"
             return
         self.facts.network_error = None
-        if self.network is None or (network.subnets, network.bridge) != (self.network.subnets, self.network.bridge):
-            self._compiler.set_boundary(network.subnets, network.bridge)
+        self._compiler.set_boundary(network.subnets, network.bridge)
         self.network = network
         self._take_policy(network)
         self.network_changed()
@@ -125,10 +128,3 @@ class Desk:
             self.policy = policy
             if not self.facts.opened:
                 self._compiler.set_policy(policy)
-
-    def _compile(self, touched: bool) -> bool:
-        waiting: Mapping[Address, Endpoint | None] = self._waiting
-        if waiting:
-            self._waiting = {}
-            self._compiler.update(waiting)
-        return touched or bool(waiting)

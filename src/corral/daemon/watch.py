@@ -1,4 +1,4 @@
-"""Duties that recur: bridge filtering, foreign changes of the table, stale and frozen data, the process itself."""
+"""Duties that recur: bridge filtering, foreign changes of the table, the age of the metadata."""
 
 from __future__ import annotations
 
