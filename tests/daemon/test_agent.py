@@ -80,7 +80,7 @@ async def test_stale_metadata_opens_when_asked_to_until_it_is_back() -> None:
         async def open_now() -> bool:
             dump = await running.dataplane.dump()
             return dump is not None and "drop" not in {
-                str(rule.expressions[-1]) for rule in dump.ruleset.chains["check"].rules
+                str(rule.expressions[-1]) for rule in dump.ruleset.chains["default-action"].rules
             }
 
         await until(open_now)

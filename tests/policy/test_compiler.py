@@ -118,7 +118,7 @@ def test_the_last_local_member_takes_chain_and_set_along() -> None:
     agent = Agent(policy(WITHIN_STACK), endpoint(2, "front/web"), endpoint(3, "front/web", local=False))
     operations = agent.remove(2)
     assert kinds(operations) == {DeleteElements: 2, DeleteVerdicts: 1}
-    assert set(agent.tracker.programmed_ruleset().chains) == {"check", "forward"}
+    assert set(agent.tracker.programmed_ruleset().chains) == {"default-action", "forward"}
     assert set(agent.tracker.programmed_ruleset().sets) == {"subnets", "system", "local", "known"}
 
 

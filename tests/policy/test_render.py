@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from corral.nft.trace import Packet, follow, trace
 from corral.nft.values import (
     Chain,
@@ -17,7 +19,7 @@ from corral.nft.values import (
 from corral.policy.groups import KNOWN, LOCAL, SYSTEM, Group, Kind
 from corral.policy.render import counters, rule_counter, server_block, static_blocks
 from corral.policy.scratch import compile_ruleset
-from corral.types import Address
+from corral.types import Action, Address
 
 from .scenes import BRIDGE, SUBNETS, WITHIN_STACK, address, by_address, endpoint, policy
 
@@ -48,12 +50,12 @@ def test_a_servers_chain_reads_in_policy_order_and_ends_with_the_default() -> No
         (client, udp, InRange(Field.SERVER_PORT, 80, 80), *deny),
         (client, tcp, InRange(Field.SERVER_PORT, 8000, 8080), *deny),
         (InSet(Field.CLIENT, "stack/one"), Count(rule_counter(1, judged_by.rules[1])), ACCEPT),
-        (Count("default-deny"), DROP),
+        (Verdict(Verb.GOTO, "default-action"),),
     ]
     assert block.groups == {selected, ONE}
     assert [rule.comment for rule in block.chain.rules][3:] == [
         "policy[1] within stack: allow",
-        "default action: deny",
+        "what no rule matches",
     ]
     assert block.chain.comment == "selector a=b, stack one"
     assert block.chain.hook is None
@@ -64,48 +66,60 @@ def test_a_chain_is_named_by_its_content() -> None:
     assert name.startswith("to-")
     assert name == server_block(CLOSED, ((ONE,),)).chain.name
     others = [
-        server_block(OPEN, ((ONE,),)),
         server_block(CLOSED, ((),)),
         server_block(CLOSED, ((ONE._replace(parts=("two",)),),)),
     ]
-    assert len({name, *(block.chain.name for block in others)}) == 4
+    assert len({name, *(block.chain.name for block in others)}) == 3
 
 
-def test_the_check_of_a_closed_network() -> None:
-    check, _ = static_blocks(CLOSED, BRIDGE, unknown_allowed=False)
-    assert expressions(check.chain) == [
-        (InSet(Field.SERVER, "system"), RETURN),
+def test_another_default_action_leaves_servers_chains_alone() -> None:
+    assert server_block(OPEN, ((ONE,),)) == server_block(replace(OPEN, default=Action.DENY), ((ONE,),))
+
+
+OUTSIDE = InSet(Field.CLIENT, "subnets", negated=True)
+
+
+def test_the_default_action_of_a_closed_network() -> None:
+    default, _ = static_blocks(CLOSED, BRIDGE, unknown_allowed=False)
+    assert expressions(default.chain) == [
         (InSet(Field.CLIENT, "system"), RETURN),
-        (Dispatch(Field.SERVER, "dispatch"),),
-        (InSet(Field.SERVER, "known", negated=True), Count("default-deny"), DROP),
+        (OUTSIDE, RETURN),
+        (Count("default-deny"), DROP),
     ]
-    assert check.groups == {SYSTEM, KNOWN}
+    assert default.groups == {SYSTEM}
 
 
-def test_the_check_that_lets_unknown_clients_through() -> None:
-    check, _ = static_blocks(CLOSED, BRIDGE, unknown_allowed=True)
-    assert expressions(check.chain)[2:] == [
+def test_the_default_action_that_lets_unknown_addresses_through() -> None:
+    default, forward = static_blocks(CLOSED, BRIDGE, unknown_allowed=True)
+    assert expressions(default.chain)[2:] == [
         (InSet(Field.CLIENT, "known", negated=True), RETURN),
-        (Dispatch(Field.SERVER, "dispatch"),),
+        (Count("default-deny"), DROP),
     ]
+    assert default.groups == {SYSTEM, KNOWN}
+    assert forward.groups == {LOCAL}
 
 
 def test_an_open_network_needs_no_known_set() -> None:
     for unknown_allowed in (False, True):
-        check, _ = static_blocks(OPEN, BRIDGE, unknown_allowed=unknown_allowed)
-        assert check.groups == {SYSTEM}
-        assert expressions(check.chain)[2:] == [(Dispatch(Field.SERVER, "dispatch"),)]
+        default, forward = static_blocks(OPEN, BRIDGE, unknown_allowed=unknown_allowed)
+        assert default.groups | forward.groups == {SYSTEM, LOCAL}
+        assert expressions(default.chain)[2:] == [(Count("default-allow"), Verdict(Verb.ACCEPT))]
 
 
 def test_the_base_chain() -> None:
     _, forward = static_blocks(CLOSED, BRIDGE, unknown_allowed=False)
     assert forward.chain.hook == Hook("forward", -10)
     assert expressions(forward.chain) == [
-        (InSet(Field.CLIENT, "subnets"), InSet(Field.SERVER, "subnets"), Verdict(Verb.JUMP, "check")),
+        (Dispatch(Field.SERVER, "dispatch"),),
         (
+            InSet(Field.SERVER, "known", negated=True),
+            InSet(Field.SERVER, "subnets"),
+            Verdict(Verb.GOTO, "default-action"),
+        ),
+        (
+            State(("invalid", "untracked")),
             InSet(Field.SOURCE, "subnets"),
             InSet(Field.DESTINATION, "local"),
-            State(("invalid", "untracked")),
             Count("invalid-drop"),
             DROP,
         ),
@@ -117,13 +131,13 @@ def test_the_base_chain() -> None:
             DROP,
         ),
     ]
-    assert forward.groups == {LOCAL}
+    assert forward.groups == {LOCAL, KNOWN}
 
 
 def test_ipv6_is_left_alone_where_the_default_allows_or_no_bridge_is_known() -> None:
     for judged_by, bridge in ((OPEN, BRIDGE), (CLOSED, "")):
         _, forward = static_blocks(judged_by, bridge, unknown_allowed=False)
-        assert len(forward.chain.rules) == 2
+        assert not [one for one in forward.chain.rules if Count("ipv6-drop") in one.expressions]
         assert "ipv6-drop" not in counters(judged_by, bridge)
 
 

@@ -1,4 +1,9 @@
-"""How a policy reads in the table: its counters, the chains that every packet meets, and a server's chain."""
+"""How a policy reads in the table: its counters, the chains that every packet meets, and a server's chain.
+
+A packet of an allowed flow pays for two look-ups: the server's chain, and the group of clients there. Everything
+else (is the client a system endpoint, or outside of the managed network?) only decides about flows that no rule
+matches, for groups hold nothing but application endpoints of the managed network. So it is asked last.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +40,7 @@ IPV6_DROP = "ipv6-drop"
 
 # Before the host's own filter chains: what they accept must not be judged twice, what we drop they need not see.
 _PRIORITY = -10
-_CHECK = "check"
+_DEFAULT = "default-action"
 _FORWARD = "forward"
 _VERBS = {Action.ALLOW: Verb.ACCEPT, Action.DENY: Verb.DROP}
 _DROP = Verdict(Verb.DROP)
@@ -70,13 +75,17 @@ def default_counter(policy: Policy) -> str:
 
 
 def static_blocks(policy: Policy, bridge: str, *, unknown_allowed: bool) -> tuple[Block, Block]:
-    """The chains that every packet between managed addresses meets: `check` and the base chain `forward`."""
+    """The chain for what no rule matches, and the base chain `forward`."""
     closed = policy.default is Action.DENY
     return (
         Block(
-            Chain(_CHECK, tuple(_check(policy, unknown_allowed))), frozenset([SYSTEM, KNOWN] if closed else [SYSTEM])
+            Chain(_DEFAULT, tuple(_default_action(policy, unknown_allowed))),
+            frozenset([SYSTEM, KNOWN] if closed and unknown_allowed else [SYSTEM]),
         ),
-        Block(Chain(_FORWARD, tuple(_forward(policy, bridge)), Hook("forward", _PRIORITY)), frozenset([LOCAL])),
+        Block(
+            Chain(_FORWARD, tuple(_forward(policy, bridge, unknown_allowed)), Hook("forward", _PRIORITY)),
+            frozenset([LOCAL, KNOWN] if closed and not unknown_allowed else [LOCAL]),
+        ),
     )
 
 
@@ -88,25 +97,26 @@ def server_block(policy: Policy, signature: Signature) -> Block:
     return Block(Chain(f"to-{digest(repr(rules))}", rules, comment=comment(what)), frozenset(groups))
 
 
-def _check(policy: Policy, unknown_allowed: bool) -> Iterator[NftRule]:
-    yield NftRule((InSet(Field.SERVER, SYSTEM.set_name), _RETURN), "to a system endpoint: allow")
+def _default_action(policy: Policy, unknown_allowed: bool) -> Iterator[NftRule]:
     yield NftRule((InSet(Field.CLIENT, SYSTEM.set_name), _RETURN), "from a system endpoint: allow")
-    closed = policy.default is Action.DENY
-    if closed and unknown_allowed:
+    outside = InSet(Field.CLIENT, SUBNETS.name, negated=True)
+    yield NftRule((outside, _RETURN), "from outside of the managed network: not judged")
+    if policy.default is Action.DENY and unknown_allowed:
         unknown = InSet(Field.CLIENT, KNOWN.set_name, negated=True)
         yield NftRule((unknown, _RETURN), "from an unknown address: allow")
-    yield NftRule((Dispatch(Field.SERVER, DISPATCH.name),))
-    if closed and not unknown_allowed:
-        unknown = InSet(Field.SERVER, KNOWN.set_name, negated=True)
-        yield NftRule((unknown, Count(default_counter(policy)), _DROP), "to an unknown address: default action: deny")
+    yield NftRule((Count(default_counter(policy)), Verdict(_VERBS[policy.default])))
 
 
-def _forward(policy: Policy, bridge: str) -> Iterator[NftRule]:
-    flow = InSet(Field.CLIENT, SUBNETS.name), InSet(Field.SERVER, SUBNETS.name)
-    yield NftRule((*flow, Verdict(Verb.JUMP, _CHECK)), "flows inside the managed network")
-    packet = InSet(Field.SOURCE, SUBNETS.name), InSet(Field.DESTINATION, LOCAL.set_name)
+def _forward(policy: Policy, bridge: str, unknown_allowed: bool) -> Iterator[NftRule]:
+    # Whatever returns from a chain that a map of verdicts went to is accepted: the rules below are for other packets.
+    yield NftRule((Dispatch(Field.SERVER, DISPATCH.name),), "to an application endpoint of this host")
+    if policy.default is Action.DENY and not unknown_allowed:
+        unknown = InSet(Field.SERVER, KNOWN.set_name, negated=True), InSet(Field.SERVER, SUBNETS.name)
+        yield NftRule((*unknown, Verdict(Verb.GOTO, _DEFAULT)), "to an unknown address of the managed network")
+    # Nothing above matches them: there is no flow whose server could be looked up.
     lost = State(("invalid", "untracked"))
-    yield NftRule((*packet, lost, Count(INVALID_DROP), _DROP), "no flow to judge by")
+    packet = InSet(Field.SOURCE, SUBNETS.name), InSet(Field.DESTINATION, LOCAL.set_name)
+    yield NftRule((lost, *packet, Count(INVALID_DROP), _DROP), "no flow to judge by")
     if _closes_ipv6(policy, bridge):
         ports = Equals(Field.INPUT_INTERFACE, bridge), Equals(Field.OUTPUT_INTERFACE, bridge)
         yield NftRule((Equals(Field.FAMILY, "ipv6"), *ports, Count(IPV6_DROP), _DROP), "no rule can name IPv6")
@@ -123,9 +133,7 @@ def _server(policy: Policy, signature: Signature) -> Iterator[NftRule]:
         for group in groups:
             for match in _port_matches(rule.form):
                 yield NftRule((InSet(Field.CLIENT, group.set_name), *match, *act), note)
-    yield NftRule(
-        (Count(default_counter(policy)), Verdict(_VERBS[policy.default])), f"default action: {policy.default}"
-    )
+    yield NftRule((Verdict(Verb.GOTO, _DEFAULT),), "what no rule matches")
 
 
 def _port_matches(form: Form) -> Sequence[tuple[Expression, ...]]:
