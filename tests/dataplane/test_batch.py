@@ -43,7 +43,7 @@ def explained(place: int, number: int, text: str, offset: int, quoted_rest: byte
     return bytes(whole)
 
 
-def outcome(*datagrams: bytes, of: Batch | None = None) -> object:
+def outcome(*datagrams: bytes | None, of: Batch | None = None) -> object:
     accounted = of or batch()
     for datagram in datagrams:
         accounted.receive(datagram)
@@ -81,6 +81,12 @@ def test_committed_when_the_last_message_is_acknowledged() -> None:
 
 def test_nothing_received_is_unconfirmed() -> None:
     assert outcome() == Unconfirmed()
+
+
+def test_an_acknowledgement_beside_something_lost_does_not_confirm() -> None:
+    assert outcome(None, answer(LAST_MESSAGE)) == Unconfirmed()
+    assert outcome(answer(LAST_MESSAGE), None) == Unconfirmed()
+    assert outcome(None, answer(1, errno.ENOENT)) == Refused(errno.ENOENT, 0)
 
 
 @pytest.mark.parametrize("place", [BEGIN, 1, 2, END])
@@ -139,6 +145,26 @@ def test_the_offset_is_in_host_order() -> None:
 def test_sequence_numbers_wrap(first: int) -> None:
     assert outcome(answer(LAST_MESSAGE, first=first), of=batch(first)) == Committed()
     assert outcome(answer(2, errno.ENOENT, first=first), of=batch(first)) == Refused(errno.ENOENT, 1)
+
+
+@given(
+    st.permutations(range(5)),
+    st.sets(st.integers(0, END)),
+    st.dictionaries(st.integers(0, END), st.sampled_from(sorted(errno.errorcode))),
+    st.booleans(),
+)
+def test_no_selection_and_order_of_answers_turns_a_failure_into_success_or_back(
+    order: list[int], acknowledged: set[int], refused: dict[int, int], lost: bool
+) -> None:
+    answers: list[bytes | None] = [None] if lost else []
+    answers += [answer(place, refused[place]) for place in order if place in refused]
+    answers += [answer(place) for place in order if place in acknowledged - refused.keys()]
+    found = outcome(*(answers if order[0] % 2 else answers[::-1]))
+    if refused:
+        assert isinstance(found, Refused)
+        assert found.errno in refused.values()
+    else:
+        assert isinstance(found, Committed if LAST_MESSAGE in acknowledged and not lost else Unconfirmed)
 
 
 @given(st.binary(max_size=200))

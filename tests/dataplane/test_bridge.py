@@ -63,3 +63,10 @@ def test_what_filters() -> None:
 async def test_a_kernel_without_br_netfilter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("corral.dataplane.bridge._SWITCHES", tmp_path / "absent")
     assert await bridge_filtering("br0") == BridgeFiltering(ipv4=None, ipv6=None)
+
+
+@pytest.mark.usefixtures("namespace")
+async def test_a_module_that_goes_while_its_switches_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory was there, the files are not."""
+    monkeypatch.setattr("corral.dataplane.bridge._SWITCHES", tmp_path)
+    assert await bridge_filtering("br0") == BridgeFiltering(None, None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
 
-from corral.dataplane.codec import encode
+from corral.dataplane.codec import encode, takes_long
 from corral.nft.transaction import (
     AddChain,
     AddCounter,
@@ -23,9 +24,10 @@ from corral.nft.transaction import (
     Operation,
     Transaction,
 )
-from corral.nft.values import Chain, NftMap, NftRule, NftSet, SetType
+from corral.nft.values import Chain, NftMap, NftRule, NftSet, Ruleset, SetType
 from corral.types import Address, Subnet
-from tests.dataplane.rulesets import ACCEPT, DROP
+from tests.dataplane import pyroute
+from tests.dataplane.rulesets import ACCEPT, DROP, WORKED_EXAMPLE, creation, rulesets
 
 SET, NETS = NftSet("set"), NftSet("nets", SetType.SUBNETS)
 
@@ -58,6 +60,56 @@ def test_each_operation_is_a_message_of_its_kind(operation: Operation, kind: int
     assert (message.type, message.flags, message.operation) == (10 << 8 | kind, flags, 0)
     assert message.payload[:4] == bytes([1, 0, 0, 0])  # family inet
     assert b"corral\0" in message.payload
+
+
+def removal(ruleset: Ruleset) -> Transaction:
+    """Takes everything away that the ruleset has."""
+    operations: list[Operation] = [FlushChain(name) for name in ruleset.chains]
+    operations += [
+        DeleteElements(name, ruleset.sets[name], tuple(members)) for name, members in ruleset.elements.items()
+    ]
+    operations += [DeleteVerdicts(name, verdicts) for name, verdicts in ruleset.verdicts.items()]
+    operations += [DeleteChain(name) for name in ruleset.chains]
+    operations += [DeleteSet(name) for name in (*ruleset.sets, *ruleset.maps)]
+    operations += [DeleteCounter(name) for name in ruleset.counters]
+    return Transaction((*operations, DeleteTable()))
+
+
+def assert_same_bytes(transaction: Transaction) -> None:
+    assert [message.payload for message in encode(transaction)] == pyroute.bodies(transaction)
+
+
+@given(rulesets())
+def test_the_bytes_are_those_of_pyroute2(ruleset: Ruleset) -> None:
+    assert_same_bytes(creation(ruleset))
+    assert_same_bytes(removal(ruleset))
+
+
+@pytest.mark.parametrize("transaction", [creation(WORKED_EXAMPLE), removal(WORKED_EXAMPLE)])
+def test_the_bytes_of_every_kind_of_operation_are_those_of_pyroute2(transaction: Transaction) -> None:
+    assert_same_bytes(transaction)
+
+
+def test_the_bytes_of_long_element_lists_are_those_of_pyroute2() -> None:
+    many = tuple(Address(number * 65_537) for number in range(6000))
+    verdicts = dict.fromkeys(many[:100], DROP)
+    assert_same_bytes(
+        Transaction((AddElements("set", SET, many), DeleteElements("set", SET, many), DeleteVerdicts("map", verdicts)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("operations", "long"),
+    [
+        ((), False),
+        ((AddElements("set", SET, (Address(1),)),), False),
+        ((AddElements("set", SET, tuple(map(Address, range(30_000)))),), True),
+        ((DeleteVerdicts("map", {Address(number): DROP for number in range(30_000)}),), True),
+        ((AddRule("c", NftRule((ACCEPT,))),) * 1000, True),
+    ],
+)
+def test_a_transaction_of_much_work_is_known_beforehand(operations: tuple[Operation, ...], long: bool) -> None:
+    assert takes_long(Transaction(operations)) is long
 
 
 def test_long_element_lists_are_several_messages_of_one_operation() -> None:

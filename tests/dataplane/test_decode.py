@@ -10,9 +10,10 @@ from corral.dataplane.base import Dump
 from corral.dataplane.decode import TableDecoder
 from corral.dataplane.elements import pack_addresses, pack_verdicts
 from corral.dataplane.kernel import KernelDataplane
-from corral.dataplane.messages import ChainMessage, ElementsMessage, SetMessage, body
+from corral.dataplane.messages import attribute
 from corral.nft.values import NftSet, Ruleset, SetType
 from corral.types import Address
+from tests.dataplane.pyroute import ChainMessage, SetMessage, body
 from tests.dataplane.rulesets import DROP, WORKED_EXAMPLE, creation, subnet
 from tests.kernel.namespaces import Namespace
 
@@ -118,7 +119,7 @@ def decoder() -> TableDecoder:
 
 
 def part(packed: bytes) -> bytes:
-    return body(ElementsMessage(), [("NFTA_SET_ELEM_LIST_ELEMENTS", packed)])
+    return bytes(4) + attribute(3, packed)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,16 @@ def test_addresses_survive(addresses: list[Address]) -> None:
     assert raw(pieces) == [RawElement(address) for address in addresses]
 
 
+@given(st.lists(ADDRESSES, min_size=1, max_size=20), st.data())
+def test_a_list_with_anything_else_in_it_is_not_taken_for_plain_addresses(
+    addresses: list[Address], data: st.DataObject
+) -> None:
+    (packed,) = pack_addresses(addresses)
+    place = data.draw(st.integers(0, len(packed) - 1).filter(lambda place: place % 16 < 12))
+    changed = packed[:place] + bytes([packed[place] ^ data.draw(st.integers(1, 255))]) + packed[place + 1 :]
+    assert unpack_addresses(changed) is None
+
+
 @given(st.dictionaries(ADDRESSES, VERDICTS, max_size=50))
 def test_verdicts_survive(verdicts: dict[Address, Verdict]) -> None:
     elements = raw(pack_verdicts(verdicts))

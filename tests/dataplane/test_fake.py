@@ -83,3 +83,35 @@ async def test_alien_things_are_in_the_dump() -> None:
     dump = await fake.dump()
     assert dump is not None
     assert dump.alien == ("a flowtable",)
+
+
+async def test_a_failure_of_the_whole_is_after_all_operations() -> None:
+    fake = FakeDataplane()
+    await fake.commit(TABLE)
+    fake.fail_next(errno.ENOMEM, operation=None)
+    with pytest.raises(CommitError, match="refused the transaction"):
+        await fake.commit(MORE)
+    assert await counters(fake) == {"first"}
+    assert fake.attempted == [TABLE, MORE]
+
+
+async def test_a_table_can_be_unreadable_for_once() -> None:
+    fake = FakeDataplane()
+    await fake.commit(TABLE)
+    fake.fail_next_dump(UncertainError("as asked"))
+    with pytest.raises(UncertainError):
+        await fake.dump()
+    assert await fake.dump() is not None
+    assert fake.dumps == 2
+
+
+async def test_a_held_commit_goes_on_when_released() -> None:
+    fake = FakeDataplane()
+    fake.hold()
+    committing = asyncio.ensure_future(fake.commit(TABLE))
+    await asyncio.sleep(0)
+    assert fake.attempted
+    assert await fake.dump() is None
+    fake.release()
+    await committing
+    assert await fake.dump() is not None

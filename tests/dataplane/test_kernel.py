@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import struct
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from corral.dataplane import codec
 from corral.dataplane.kernel import KernelDataplane
 from corral.errors import CommitError, DataplaneError, UncertainError, UnsupportedError
-from corral.nft.transaction import AddCounter, AddTable, Transaction
+from corral.nft.transaction import AddCounter, AddElements, AddSet, AddTable, Transaction
+from corral.nft.values import NftSet
+from corral.types import Address
 from tests.kernel.namespaces import Namespace
 
 TRANSACTION = Transaction((AddTable(), AddCounter("a")))
-BEGIN, TABLE, COUNTER = 0, 1, 2
+BEGIN, TABLE, COUNTER, END = range(4)
 
 
 @pytest.fixture
@@ -71,6 +75,19 @@ async def test_an_operations_own_error_is_not_the_kernels_lack(
         await kernel.commit(TRANSACTION)
 
 
+@pytest.mark.parametrize("place", [BEGIN, TABLE, COUNTER, END])
+async def test_every_errno_at_every_place_is_a_refusal_and_never_success(
+    kernel: KernelDataplane, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    for number in sorted(errno.errorcode):
+        refuse(kernel, monkeypatch, place, number)
+        with pytest.raises((CommitError, UnsupportedError)) as caught:
+            await kernel.commit(TRANSACTION)
+        assert caught.value.errno == number
+        monkeypatch.undo()
+    assert await kernel.dump() is None
+
+
 @pytest.mark.parametrize(("number", "kind"), [(errno.EMSGSIZE, UnsupportedError), (errno.ENOBUFS, CommitError)])
 async def test_what_was_not_even_sent_is_refused(
     kernel: KernelDataplane, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[DataplaneError]
@@ -112,3 +129,27 @@ async def test_a_change_under_a_dump_is_not_half_seen(kernel: KernelDataplane, m
     dump = await kernel.dump()
     assert dump is not None
     assert dump.ruleset.counters == {"a", "b"}
+
+
+async def test_much_is_encoded_in_a_thread_and_little_is_not(
+    kernel: KernelDataplane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def encode(transaction: Transaction) -> list[codec.Message]:
+        threads.append(threading.get_ident())
+        return codec.encode(transaction)
+
+    monkeypatch.setattr("corral.dataplane.kernel.encode", encode)
+    many = AddElements("set", NftSet("set"), tuple(map(Address, range(30_000))))
+    await kernel.commit(TRANSACTION)
+    await kernel.commit(Transaction((AddSet(NftSet("set")), many)))
+    here = threading.get_ident()
+    assert [thread == here for thread in threads] == [True, False]
+
+
+async def test_what_can_not_be_encoded_is_refused_from_a_thread_too(kernel: KernelDataplane) -> None:
+    wrong = AddElements("set", NftSet("set"), (*map(Address, range(30_000)), 7))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not 7"):
+        await kernel.commit(Transaction((*TRANSACTION.operations, wrong)))
+    await kernel.commit(TRANSACTION)

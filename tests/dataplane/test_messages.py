@@ -6,18 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corral.dataplane.messages import (
-    ChainMessage,
-    ElementsMessage,
-    ObjectMessage,
-    RuleMessage,
-    SetMessage,
     attribute,
     attributes,
-    body,
-    decode,
     errno_name,
+    fields,
     frame,
+    in_table,
+    number_attribute,
     read_comment,
+    read_number,
+    read_text,
     read_user_data,
     split,
     text_user_data,
@@ -53,26 +51,15 @@ def test_the_nested_bit_is_no_part_of_an_attributes_type() -> None:
 def test_comments_are_found_among_other_user_data() -> None:
     data = user_data(0, b"\2\0\0\0") + text_user_data(7, "é")
     assert read_comment(data, 7) == "é"
-    assert read_comment(data, 6) == read_comment(None, 7) == ""
+    assert read_comment(data, 6) == read_comment(b"", 7) == ""
 
 
-def test_our_message_classes_keep_packed_parts_packed() -> None:
-    packed = bytes(range(16))
-    for message, name in (
-        (RuleMessage(), "NFTA_RULE_EXPRESSIONS"),
-        (RuleMessage(), "NFTA_RULE_USERDATA"),
-        (ChainMessage(), "NFTA_CHAIN_USERDATA"),
-        (SetMessage(), "NFTA_SET_USERDATA"),
-        (ElementsMessage(), "NFTA_SET_ELEM_LIST_ELEMENTS"),
-        (ObjectMessage(), "NFTA_OBJ_DATA"),
-    ):
-        assert decode(type(message), body(message, [(name, packed)])) == {name: packed}
-
-
-def test_a_hook_survives() -> None:
-    place = {"attrs": [["NFTA_HOOK_HOOKNUM", 2], ["NFTA_HOOK_PRIORITY", -10]]}
-    hook = decode(ChainMessage, body(ChainMessage(), [("NFTA_CHAIN_HOOK", place)]))["NFTA_CHAIN_HOOK"]
-    assert (hook.get_attr("NFTA_HOOK_HOOKNUM"), hook.get_attr("NFTA_HOOK_PRIORITY")) == (2, -10)
+def test_a_messages_attributes_follow_its_family() -> None:
+    payload = in_table(3, "é/x") + number_attribute(4, 0x0A2A0001)
+    assert payload[:4] == bytes([1, 0, 0, 0])
+    parts = fields(payload)
+    assert (read_text(parts[1]), read_text(parts[3]), read_number(parts[4])) == ("corral", "é/x", 0x0A2A0001)
+    assert list(parts) == [1, 3, 4]
 
 
 def test_errno_names() -> None:

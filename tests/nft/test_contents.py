@@ -3,6 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 
 from corral.nft.contents import Contents, References
+from corral.nft.difference import Dirty
+from corral.nft.tracker import difference
 from corral.nft.transaction import AddChain, AddElements, AddRule, AddSet, DeleteSet, DeleteTable, FlushChain
 from corral.nft.values import (
     Chain,
@@ -73,3 +75,20 @@ def test_references_are_those_of_rules_and_of_verdicts() -> None:
     assert References.of(contents) == References(
         chains=frozenset({"next", "server"}), sets=frozenset({"a", "m"}), counters=frozenset({"hits"})
     )
+
+
+def test_rules_of_two_chains_in_turn_are_appended_to_each() -> None:
+    contents = Contents.of(Ruleset(chains={name: Chain(name, (RULE,)) for name in "ab"}))
+    contents.apply_all([AddRule("a", RULE), AddRule("a", RULE), AddRule("b", RULE), AddRule("a", RULE)])
+    assert contents.chains == {"a": Chain("a", (RULE,) * 4), "b": Chain("b", (RULE,) * 2)}
+
+
+@given(rulesets(), rulesets())
+def test_all_at_once_is_one_after_the_other(before: Ruleset, after: Ruleset) -> None:
+    operations = difference(after, before).operations
+    at_once, one_by_one = Contents.of(before), Contents.of(before)
+    at_once.apply_all(operations)
+    for operation in operations:
+        one_by_one.apply(operation)
+    assert at_once == one_by_one
+    assert Dirty.between(at_once, Contents.of(after)) == Dirty()

@@ -148,6 +148,14 @@ def test_a_moved_verdict_is_deleted_and_added() -> None:
     )
 
 
+def test_verdicts_of_several_addresses_are_set_at_once() -> None:
+    tracker = committed()
+    tracker.set_verdicts(MAP.name, [TWO, THREE], GO_SERVER)
+    assert pending(tracker) == (AddVerdicts(MAP.name, {TWO: GO_SERVER}),)
+    tracker.remove_verdict(MAP.name, TWO)
+    assert pending(tracker) == ()
+
+
 def test_a_changed_chain_is_filled_anew() -> None:
     tracker = committed()
     tracker.put_chain(replace(BASE, rules=(OTHER.rules[0], *BASE.rules)))

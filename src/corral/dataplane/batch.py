@@ -6,8 +6,8 @@ The kernel takes a batch whole or not at all, but it answers message by message:
 * Missing privilege, a failed commit and lack of memory are reported against the begin message.
 * Errors come unasked; acknowledgements only for messages that ask (for begin and end only since 6.10).
 
-So only the last message asks, and a batch is committed when that acknowledgement has come and no error for any
-sequence number, begin and end included.
+So only the last message asks, and a batch is committed when that acknowledgement has come, nothing was lost, and no
+error has come for any sequence number, begin and end included.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from corral.dataplane.messages import (
     CAPPED,
     HEADER,
     NLMSG_ERROR,
+    PADDING,
     REQUEST,
     Received,
     attributes,
@@ -38,6 +39,7 @@ from corral.dataplane.messages import (
 )
 
 _SEQUENCES = 1 << 32
+_BRACKET = nfgen(family=0, resource=int(NFNL_SUBSYS_NFTABLES))
 _ERROR = struct.Struct("=i")
 _MESSAGE_TEXT, _OFFSET = 1, 2  # NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS
 
@@ -76,28 +78,26 @@ class Batch:
         self._count = len(messages)
         self._refusals: dict[int, Refused] = {}
         self._acknowledged = False
+        self._lost = False
         self.data = b"".join(self._frames(messages))
 
-    @property
-    def next_sequence(self) -> int:
-        """The first number after this batch's."""
-        return (self._first + self._count + 2) % _SEQUENCES
-
     def _frames(self, messages: Sequence[Message]) -> list[bytes]:
-        bracket = nfgen(family=0, resource=int(NFNL_SUBSYS_NFTABLES))
-        begin = frame(BATCH_BEGIN, REQUEST, self._first, bracket)
-        end = frame(BATCH_END, REQUEST, self._number(self._count + 1), bracket)
-        return [begin, *(self._frame(place, message) for place, message in enumerate(messages, 1)), end]
+        number = self._first
+        last = (number + self._count) % _SEQUENCES
+        pieces = [frame(BATCH_BEGIN, REQUEST, number, _BRACKET)]
+        for kind, flags, payload, _ in messages:
+            number = (number + 1) % _SEQUENCES
+            asks = REQUEST | ACK if number == last else REQUEST
+            length = len(payload)
+            pieces += HEADER.pack(HEADER.size + length, kind, flags | asks, number, 0), payload, PADDING[length & 3]
+        pieces.append(frame(BATCH_END, REQUEST, (number + 1) % _SEQUENCES, _BRACKET))
+        return pieces
 
-    def _frame(self, place: int, message: Message) -> bytes:
-        acknowledge = ACK if place == self._count else 0
-        return frame(message.type, REQUEST | message.flags | acknowledge, self._number(place), message.payload)
-
-    def _number(self, place: int) -> int:
-        return (self._first + place) % _SEQUENCES
-
-    def receive(self, datagram: bytes) -> None:
-        """Take in what the kernel sent; answers to other batches are ignored."""
+    def receive(self, datagram: bytes | None) -> None:
+        """Take in what the kernel sent, None where it was lost; answers to other batches are ignored."""
+        if datagram is None:
+            self._lost = True
+            return
         for received in split(datagram):
             place = (received.sequence - self._first) % _SEQUENCES
             if received.type == NLMSG_ERROR and place < self._count + 2 and len(received.payload) >= _ERROR.size:
@@ -116,7 +116,8 @@ class Batch:
         if self._refusals:
             # An operation's own error says more than the one against the batch.
             return min(self._refusals.values(), key=lambda refused: (refused.message is None, refused.message or 0))
-        return Committed() if self._acknowledged else Unconfirmed()
+        # What was lost may have been an error: the kernel could not even allocate it.
+        return Committed() if self._acknowledged and not self._lost else Unconfirmed()
 
 
 def _explanation(received: Received) -> tuple[str, int | None]:

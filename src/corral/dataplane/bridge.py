@@ -104,14 +104,11 @@ def _bridge_attributes(payload: bytes) -> Any:
 
 
 def _filtering(switches: Any) -> BridgeFiltering:
-    if not _SWITCHES.is_dir():
+    try:
+        everywhere = _everywhere("bridge-nf-call-iptables"), _everywhere("bridge-nf-call-ip6tables")
+    except FileNotFoundError:
         return BridgeFiltering(None, None)
-    return BridgeFiltering(
-        bool(switches.get_attr(_IPV4)),
-        bool(switches.get_attr(_IPV6)),
-        _everywhere("bridge-nf-call-iptables"),
-        _everywhere("bridge-nf-call-ip6tables"),
-    )
+    return BridgeFiltering(bool(switches.get_attr(_IPV4)), bool(switches.get_attr(_IPV6)), *everywhere)
 
 
 def _everywhere(switch: str) -> bool:

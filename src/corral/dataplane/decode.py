@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from pyroute2.netlink.nfnetlink.nftsocket import DATA_TYPE_IPADDR
 
@@ -25,30 +24,31 @@ from corral.dataplane.expression_decoder import UnknownExpressionError, decode_e
 from corral.dataplane.messages import (
     COUNTER_OBJECT,
     VERDICT_TYPE,
-    ChainMessage,
-    ElementsMessage,
-    ObjectMessage,
-    RuleMessage,
-    SetMessage,
-    TableMessage,
     attributes,
-    decode,
+    fields,
     read_comment,
+    read_number,
+    read_text,
 )
 from corral.nft.values import Chain, Element, Hook, NftMap, NftRule, NftSet, Ruleset, SetType, Verdict
 from corral.types import Address
 
-_Attributes = Mapping[str, Any]
+_Attributes = Mapping[int, bytes]
 
 _HOOK_NAMES = {number: name for name, number in HOOKS.items()}
 _BASE_CHAIN = 1  # NFT_CHAIN_BASE
+
+# Attributes, from linux/netfilter/nf_tables.h
+_TABLE_FLAGS = 2
+_OBJECT_NAME, _OBJECT_TYPE, _OBJECT_DATA = 2, 3, 4
+_SET_NAME, _SET_FLAGS, _KEY_TYPE, _KEY_LENGTH, _DATA_TYPE, _SET_USER_DATA = 2, 3, 4, 5, 6, 13
+_SET_DESCRIPTION, _DESCRIBED_SIZE = 9, 1
+_ELEMENTS = 3
+_CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_TYPE, _CHAIN_FLAGS, _CHAIN_USER_DATA = 3, 4, 5, 7, 10, 12
+_HOOK_NUMBER, _HOOK_PRIORITY = 1, 2
+_RULE_CHAIN, _RULE_EXPRESSIONS, _RULE_USER_DATA = 2, 4, 7
 # What a set of ours never has; the rest of its attributes are read below.
-_FOREIGN_SET_PARTS = {
-    "NFTA_SET_TIMEOUT": "timeouts",
-    "NFTA_SET_EXPR": "expressions",
-    "NFTA_SET_EXPRESSIONS": "expressions",
-    "NFTA_SET_OBJ_TYPE": "objects",
-}
+_FOREIGN_SET_PARTS = {11: "timeouts", 15: "objects", 17: "expressions", 18: "expressions"}
 _SET_TYPES = {0: SetType.ADDRESSES, INTERVAL: SetType.SUBNETS}
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2  # NFTA_COUNTER_*
 _DROPPED_CHAIN = "in a chain that is not corral's"
@@ -86,14 +86,14 @@ class TableDecoder:
 
     def table(self, payload: bytes) -> None:
         """The table itself."""
-        flags = decode(TableMessage, payload).get("NFTA_TABLE_FLAGS", 0)
+        flags = read_number(fields(payload).get(_TABLE_FLAGS, b""))
         if flags:
             self._alien.append(f"the table has flags {flags:#x} (1 is dormant: nothing is enforced)")
 
     def counter(self, payload: bytes) -> None:
         """A named object."""
-        parts = decode(ObjectMessage, payload)
-        name, kind = str(parts["NFTA_OBJ_NAME"]), parts.get("NFTA_OBJ_TYPE")
+        parts = fields(payload)
+        name, kind = read_text(parts[_OBJECT_NAME]), read_number(parts.get(_OBJECT_TYPE, b""))
         if kind == COUNTER_OBJECT:
             self._counters.add(name)
         else:
@@ -105,9 +105,9 @@ class TableDecoder:
 
     def set(self, payload: bytes) -> None:
         """The declaration of a set or map."""
-        parts = decode(SetMessage, payload)
-        name, flags = str(parts["NFTA_SET_NAME"]), int(parts.get("NFTA_SET_FLAGS", 0))
-        comment = read_comment(parts.get("NFTA_SET_USERDATA"), SET_COMMENT)
+        parts = fields(payload)
+        name, flags = read_text(parts[_SET_NAME]), read_number(parts.get(_SET_FLAGS, b""))
+        comment = read_comment(parts.get(_SET_USER_DATA, b""), SET_COMMENT)
         if fault := _set_fault(parts, flags):
             self._alien.append(f"set {name}: {fault}")
         elif flags == MAP:
@@ -117,7 +117,7 @@ class TableDecoder:
 
     def elements(self, name: str, payload: bytes) -> None:
         """Some elements of a set or map."""
-        packed = decode(ElementsMessage, payload).get("NFTA_SET_ELEM_LIST_ELEMENTS") or b""
+        packed = fields(payload).get(_ELEMENTS, b"")
         declared = self._sets.get(name)
         if declared is not None and declared.type is SetType.ADDRESSES:
             plain = elements.unpack_addresses(packed)
@@ -142,27 +142,27 @@ class TableDecoder:
 
     def chain(self, payload: bytes) -> None:
         """A chain, without its rules."""
-        parts = decode(ChainMessage, payload)
-        name = str(parts["NFTA_CHAIN_NAME"])
+        parts = fields(payload)
+        name = read_text(parts[_CHAIN_NAME])
         if fault := _chain_fault(parts):
             self._alien.append(f"chain {name}: {fault}")
             return
-        comment = read_comment(parts.get("NFTA_CHAIN_USERDATA"), COMMENT)
+        comment = read_comment(parts.get(_CHAIN_USER_DATA, b""), COMMENT)
         self._chains[name], self._rules[name] = Chain(name, (), _hook(parts), comment), []
 
     def rule(self, payload: bytes) -> None:
         """The next rule of its chain."""
-        parts = decode(RuleMessage, payload)
-        chain = str(parts["NFTA_RULE_CHAIN"])
+        parts = fields(payload)
+        chain = read_text(parts[_RULE_CHAIN])
         if chain not in self._rules:
             self._alien.append(f"chain {chain}: a rule {_DROPPED_CHAIN}")
             return
         try:
-            expressions = decode_expressions(parts.get("NFTA_RULE_EXPRESSIONS") or b"")
+            expressions = decode_expressions(parts.get(_RULE_EXPRESSIONS, b""))
         except UnknownExpressionError as error:
             self._alien.append(f"chain {chain}: after {len(self._rules[chain])} rules: {error}")
         else:
-            comment = read_comment(parts.get("NFTA_RULE_USERDATA"), COMMENT)
+            comment = read_comment(parts.get(_RULE_USER_DATA, b""), COMMENT)
             self._rules[chain].append(NftRule(expressions, comment))
 
     def result(self) -> tuple[Ruleset, tuple[str, ...]]:
@@ -191,38 +191,41 @@ class TableDecoder:
 def _set_fault(parts: _Attributes, flags: int) -> str:
     if flags not in (0, INTERVAL, MAP):
         return f"its flags are {flags:#x}"
-    if parts.get("NFTA_SET_KEY_TYPE") != int(DATA_TYPE_IPADDR) or parts.get("NFTA_SET_KEY_LEN") != ADDRESS_LENGTH:
+    key = read_number(parts.get(_KEY_TYPE, b"")), read_number(parts.get(_KEY_LENGTH, b""))
+    if key != (int(DATA_TYPE_IPADDR), ADDRESS_LENGTH):
         return "its keys are not IPv4 addresses"
-    if flags == MAP and parts.get("NFTA_SET_DATA_TYPE") != VERDICT_TYPE:
+    if flags == MAP and read_number(parts.get(_DATA_TYPE, b"")) != VERDICT_TYPE:
         return "its values are not verdicts"
-    return next((f"it has {part}" for name, part in _FOREIGN_SET_PARTS.items() if name in parts), "")
+    if read_number(dict(attributes(parts.get(_SET_DESCRIPTION, b""))).get(_DESCRIBED_SIZE, b"")):
+        return "it has a size"  # and would refuse elements sooner or later
+    return next((f"it has {part}" for kind, part in _FOREIGN_SET_PARTS.items() if kind in parts), "")
 
 
 def _chain_fault(parts: _Attributes) -> str:
-    flags = int(parts.get("NFTA_CHAIN_FLAGS") or 0)
+    flags = read_number(parts.get(_CHAIN_FLAGS, b""))
     if flags & ~_BASE_CHAIN:
         return f"its flags are {flags:#x}"
-    if "NFTA_CHAIN_HOOK" not in parts:
+    if _CHAIN_HOOK not in parts:
         return ""
-    if parts.get("NFTA_CHAIN_TYPE") != CHAIN_TYPE:
-        return f"its type is {parts.get('NFTA_CHAIN_TYPE')}, not {CHAIN_TYPE}"
-    if parts.get("NFTA_CHAIN_POLICY") != POLICY_ACCEPT:
+    if (kind := read_text(parts.get(_CHAIN_TYPE, b""))) != CHAIN_TYPE:
+        return f"its type is {kind}, not {CHAIN_TYPE}"
+    if parts.get(_CHAIN_POLICY) != POLICY_ACCEPT.to_bytes(4, "big"):
         return "its policy is not accept"
     return "" if _hook(parts) else "its hook is unknown"
 
 
 def _hook(parts: _Attributes) -> Hook | None:
-    place = parts.get("NFTA_CHAIN_HOOK")
-    if place is None or place.get_attr("NFTA_HOOK_HOOKNUM") not in _HOOK_NAMES:
-        return None
-    return Hook(_HOOK_NAMES[place.get_attr("NFTA_HOOK_HOOKNUM")], int(place.get_attr("NFTA_HOOK_PRIORITY")))
+    place = dict(attributes(parts.get(_CHAIN_HOOK, b"")))
+    number, priority = (place.get(kind, b"") for kind in (_HOOK_NUMBER, _HOOK_PRIORITY))
+    name = _HOOK_NAMES.get(read_number(number)) if number else None
+    return None if name is None else Hook(name, int.from_bytes(priority, "big", signed=True))
 
 
 def counter_values(payload: bytes) -> tuple[str, tuple[int, int]] | None:
     """Name, packets and bytes of a counter; None for another object."""
-    parts = decode(ObjectMessage, payload)
-    if parts.get("NFTA_OBJ_TYPE") != COUNTER_OBJECT:
+    parts = fields(payload)
+    if read_number(parts.get(_OBJECT_TYPE, b"")) != COUNTER_OBJECT:
         return None
-    values = dict(attributes(parts.get("NFTA_OBJ_DATA") or b""))
-    packets, octets = (int.from_bytes(values.get(kind, b""), "big") for kind in (_COUNTER_PACKETS, _COUNTER_BYTES))
-    return str(parts["NFTA_OBJ_NAME"]), (packets, octets)
+    values = dict(attributes(parts.get(_OBJECT_DATA, b"")))
+    packets, octets = (read_number(values.get(kind, b"")) for kind in (_COUNTER_PACKETS, _COUNTER_BYTES))
+    return read_text(parts[_OBJECT_NAME]), (packets, octets)

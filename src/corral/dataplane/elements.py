@@ -1,4 +1,4 @@
-"""Element lists of sets and verdict maps, packed by struct: pyroute2's classes take 40 µs an element, this 1.
+"""Element lists of sets and verdict maps.
 
 An element is a nested attribute with its key: 16 bytes for an IPv4 address. An interval is two elements, its first
 address and the one after its last, marked as an end; one that reaches 255.255.255.255 has no end element.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from corral.dataplane.messages import attribute, attributes
+from corral.dataplane.messages import attribute, attributes, number_attribute, text_attribute
 from corral.nft.values import Verb, Verdict
 from corral.types import Address, Subnet
 
@@ -24,11 +25,16 @@ _VALUE, _VERDICT = 1, 2  # NFTA_DATA_*
 _CODE, _CHAIN = 1, 2  # NFTA_VERDICT_*
 _INTERVAL_END = (1).to_bytes(4, "big")
 # How nft tells an interval without an end from a lone start.
+_KEY_LENGTH = 4
 _OPEN_INTERVAL = b"\x01\x04" + (1).to_bytes(4, sys.byteorder)
 _END_OF_SPACE = 1 << 32
+_ALL_ONES = _END_OF_SPACE - 1
 
 _ADDRESS_HEAD = bytes.fromhex("100001000c00010008000100")
 _ADDRESS = struct.Struct(">12sI")
+_ADDRESSES_AT_ONCE = _LIST_BYTES // _ADDRESS.size
+_WORDS = _ADDRESS.size // 4  # of an element: the last is the address
+_PLAIN_ELEMENTS = _ADDRESS.pack(_ADDRESS_HEAD, 0) * _ADDRESSES_AT_ONCE
 
 # From linux/netfilter.h and linux/netfilter/nf_tables.h
 _CODES: Mapping[Verb, int] = {Verb.DROP: 0, Verb.ACCEPT: 1, Verb.JUMP: -3, Verb.GOTO: -4, Verb.RETURN: -5}
@@ -50,9 +56,20 @@ def code(verdict: Verdict) -> int:
     return _CODES[verdict.verb]
 
 
-def pack_addresses(addresses: Iterable[int]) -> Iterator[bytes]:
+def pack_addresses(addresses: Sequence[int]) -> list[bytes]:
     """Lists of single addresses."""
-    return _lists(_ADDRESS.pack(_ADDRESS_HEAD, address) for address in addresses)
+    return [
+        _pack_addresses(addresses[start : start + _ADDRESSES_AT_ONCE])
+        for start in range(0, len(addresses), _ADDRESSES_AT_ONCE)
+    ]
+
+
+def _pack_addresses(addresses: Sequence[int]) -> bytes:
+    """All of them at once, into every fourth word: a loop in Python takes ten times as long."""
+    packed = bytearray(_PLAIN_ELEMENTS[: _ADDRESS.size * len(addresses)])
+    keys = struct.pack(f">{len(addresses)}I", *addresses)
+    memoryview(packed).cast("I")[_WORDS - 1 :: _WORDS] = memoryview(keys).cast("I")
+    return bytes(packed)
 
 
 def pack_subnets(subnets: Iterable[Subnet]) -> Iterator[bytes]:
@@ -60,9 +77,11 @@ def pack_subnets(subnets: Iterable[Subnet]) -> Iterator[bytes]:
     return _lists(map(_interval, subnets))
 
 
-def pack_verdicts(verdicts: Mapping[Address, Verdict]) -> Iterator[bytes]:
+def pack_verdicts(verdicts: Mapping[Address, Verdict]) -> Iterable[bytes]:
     """Lists of keys with their verdicts."""
-    return _lists(attribute(_LIST_ELEMENT, _key(key) + _verdict(verdict)) for key, verdict in verdicts.items())
+    entries = [_entry(address, verdict) for address, verdict in verdicts.items()]
+    packed = b"".join(entries)
+    return [packed] if 0 < len(packed) <= _LIST_BYTES else _lists(entries)
 
 
 def _lists(packed: Iterable[bytes]) -> Iterator[bytes]:
@@ -87,21 +106,35 @@ def _interval(subnet: Subnet) -> bytes:
 
 
 def _key(address: int) -> bytes:
-    return attribute(_KEY, attribute(_VALUE, address.to_bytes(4, "big")))
+    return attribute(_KEY, number_attribute(_VALUE, address))
 
 
-def _verdict(verdict: Verdict) -> bytes:
-    chain = attribute(_CHAIN, verdict.chain.encode() + b"\0") if verdict.chain else b""
-    number = attribute(_CODE, code(verdict).to_bytes(4, "big", signed=True))
-    return attribute(_DATA, attribute(_VERDICT, number + chain))
+def _entry(address: int, verdict: Verdict) -> bytes:
+    before, after = _around_key(verdict.verb, verdict.chain)
+    return before + address.to_bytes(_KEY_LENGTH, "big") + after
+
+
+@lru_cache(maxsize=4096)
+def _around_key(verb: Verb, chain: str) -> tuple[bytes, bytes]:
+    """An entry of a map, but for its address."""
+    data = pack_verdict(_DATA, _CODES[verb], chain)
+    entry = attribute(_LIST_ELEMENT, _key(0) + data)
+    return entry[: -_KEY_LENGTH - len(data)], data
+
+
+def pack_verdict(kind: int, number: int, chain: str) -> bytes:
+    """An attribute that holds a verdict."""
+    target = text_attribute(_CHAIN, chain) if chain else b""
+    return attribute(kind, attribute(_VERDICT, number_attribute(_CODE, number & _ALL_ONES) + target))
 
 
 def unpack_addresses(packed: bytes) -> list[Address] | None:
     """The keys of a packed list of nothing but plain addresses; None when there is anything else in it."""
-    if len(packed) % _ADDRESS.size:
+    count, rest = divmod(len(packed), _ADDRESS.size)
+    if rest:
         return None
-    pairs = list(_ADDRESS.iter_unpack(packed))
-    return [Address(key) for _, key in pairs] if all(head == _ADDRESS_HEAD for head, _ in pairs) else None
+    keys = struct.unpack(f">{count}I", memoryview(packed).cast("I")[_WORDS - 1 :: _WORDS].tobytes())
+    return list(map(Address, keys)) if b"".join(pack_addresses(keys)) == packed else None
 
 
 def unpack(packed: bytes) -> Iterator[RawElement]:

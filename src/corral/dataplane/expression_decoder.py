@@ -17,7 +17,6 @@ from corral.dataplane.expressions import (
     ADDRESSES,
     IN_IPV4_HEADER,
     INTERFACES,
-    INVERTED,
     IS_IPV4,
     LOAD_STATE,
     LOADS,
@@ -38,6 +37,7 @@ class UnknownExpressionError(Exception):
 
 _RULE_EXPRESSIONS = 4  # NFTA_RULE_EXPRESSIONS
 _EXPRESSION_NAME = 1  # NFTA_EXPR_NAME
+_INVERTED = "NFT_LOOKUP_F_INV"
 _KNOWN = frozenset({"bitwise", "cmp", "ct", "immediate", "lookup", "meta", "objref", "payload"})
 _VERBS: Mapping[str, Verb] = {
     "NF_ACCEPT": Verb.ACCEPT,
@@ -50,7 +50,7 @@ _VERBS: Mapping[str, Verb] = {
 _DEFAULTS: Mapping[str, Any] = {"NFTA_LOOKUP_FLAGS": frozenset(), "NFTA_BITWISE_OP": "NFT_BITWISE_BOOL"}
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def decode_expressions(packed: bytes) -> tuple[Expression, ...]:
     """The expressions of a rule. Raises UnknownExpressionError for what corral does not write."""
     return tuple(_Decoder(_kernel_expressions(packed)).expressions())
@@ -139,7 +139,7 @@ class _Decoder:
         match flags:
             case {"NFTA_LOOKUP_DREG": "NFT_REG_VERDICT"} if len(flags) == 1:
                 return Dispatch(field, name)
-            case {"NFTA_LOOKUP_FLAGS": inverted} if len(flags) == 1 and inverted == {INVERTED}:
+            case {"NFTA_LOOKUP_FLAGS": inverted} if len(flags) == 1 and inverted == {_INVERTED}:
                 return InSet(field, name, negated=True)
             case _ if not flags:
                 return InSet(field, name)
@@ -201,7 +201,7 @@ def _kernel_expressions(packed: bytes) -> list[KernelExpression]:
     return [_kernel_expression(kind, one) for kind, one in found]
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _kernel_expression(kind: int, packed: bytes) -> KernelExpression:
     name = dict(attributes(packed)).get(_EXPRESSION_NAME, b"").rstrip(b"\0").decode(errors="replace")
     if name not in _KNOWN:

@@ -1,4 +1,4 @@
-"""Rule expressions to and from the kernel's, through pyroute2's classes.
+"""Rule expressions on their way to the kernel.
 
 One of ours is a short run of the kernel's: load a field into register 1, then look it up or compare it. Each run is
 encoded once and remembered.
@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from pyroute2.netlink.nfnetlink.nftsocket import NFPROTO_IPV4, NFPROTO_IPV6, Cmp, Meta, nft_rule_msg
+from pyroute2.netlink.nfnetlink.nftsocket import NFPROTO_IPV4, NFPROTO_IPV6, Cmp, Meta
 
-from corral.dataplane.elements import code
-from corral.dataplane.messages import COUNTER_OBJECT, PAYLOAD_OFFSET
+from corral.dataplane.elements import code, pack_verdict
+from corral.dataplane.messages import COUNTER_OBJECT, attribute, number_attribute, text_attribute
 from corral.nft.text import render_expression
 from corral.nft.values import (
     Count,
@@ -47,9 +47,39 @@ _SOURCE_IP, _CT_STATE, _CT_PROTOCOL, _CT_SOURCE_PORT = 0x13, 0x00, 0x0A, 0x0B  #
 _ORIGINAL, _REPLY = 0, 1
 _NETWORK_HEADER = 1
 _VERDICT_REGISTER, _REGISTER = 0, 1
-INVERTED = "NFT_LOOKUP_F_INV"
+_INVERTED = 1  # NFT_LOOKUP_F_INV
 _INTERFACE_LENGTH = 16
-_ATTRIBUTE_HEADER = 4
+
+# From linux/netfilter/nf_tables.h
+_LIST_ELEMENT, _EXPRESSION_NAME, _EXPRESSION_DATA, _DATA_VALUE = 1, 1, 2, 1
+_ATTRIBUTES: Mapping[str, int] = {
+    "NFTA_BITWISE_SREG": 1,
+    "NFTA_BITWISE_DREG": 2,
+    "NFTA_BITWISE_LEN": 3,
+    "NFTA_BITWISE_MASK": 4,
+    "NFTA_BITWISE_XOR": 5,
+    "NFTA_CMP_SREG": 1,
+    "NFTA_CMP_OP": 2,
+    "NFTA_CMP_DATA": 3,
+    "NFTA_CT_DREG": 1,
+    "NFTA_CT_KEY": 2,
+    "NFTA_CT_DIRECTION": 3,
+    "NFTA_IMMEDIATE_DREG": 1,
+    "NFTA_IMMEDIATE_DATA": 2,
+    "NFTA_LOOKUP_SET": 1,
+    "NFTA_LOOKUP_SREG": 2,
+    "NFTA_LOOKUP_DREG": 3,
+    "NFTA_LOOKUP_FLAGS": 5,
+    "NFTA_META_DREG": 1,
+    "NFTA_META_KEY": 2,
+    "NFTA_OBJREF_IMM_TYPE": 1,
+    "NFTA_OBJREF_IMM_NAME": 2,
+    "NFTA_PAYLOAD_DREG": 1,
+    "NFTA_PAYLOAD_BASE": 2,
+    "NFTA_PAYLOAD_OFFSET": 3,
+    "NFTA_PAYLOAD_LEN": 4,
+}
+_OF_ONE_BYTE = "NFTA_CT_DIRECTION"
 
 # As nft names them, in its order; the bits of linux/netfilter/nf_conntrack_common.h.
 STATES: Mapping[str, int] = {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}
@@ -107,20 +137,23 @@ LOAD_STATE = _ct(_CT_STATE)
 
 def encode_expressions(expressions: Sequence[Expression]) -> bytes:
     """The packed expressions of a rule. Raises ValueError for what nft would not print as `text` does."""
-    _refuse_second_family(expressions)
     packed: list[bytes] = []
+    fields: set[Field | None] = set()
     ipv4 = False
     for expression in expressions:
-        needs_ipv4 = getattr(expression, "field", None) in IN_IPV4_HEADER
+        field = getattr(expression, "field", None)
+        needs_ipv4 = field in IN_IPV4_HEADER
         packed.append(_encode_expression(expression, needs_ipv4 and not ipv4))
         ipv4 = ipv4 or needs_ipv4
+        fields.add(field)
+    if Field.FAMILY in fields:
+        _refuse_second_family(expressions)
     return b"".join(packed)
 
 
 def _refuse_second_family(expressions: Sequence[Expression]) -> None:
     """nft hides `meta nfproto ipv4` beside a match that implies it, and takes no other family beside one."""
-    said = any(isinstance(part, Equals) and part.field is Field.FAMILY for part in expressions)
-    if said and (implying := next(filter(_implies_ipv4, expressions), None)):
+    if implying := next(filter(_implies_ipv4, expressions), None):
         raise ValueError(f"`{render_expression(implying)}` says IPv4 already: no `{Field.FAMILY}` beside it")
 
 
@@ -128,63 +161,73 @@ def _implies_ipv4(expression: Expression) -> bool:
     return getattr(expression, "field", None) in ADDRESSES | IN_IPV4_HEADER
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _encode_expression(expression: Expression, with_family: bool) -> bytes:
-    return encode_run([*(IS_IPV4 if with_family else ()), *kernel_run(expression)])
+    family = IS_IPV4 if with_family else ()
+    field, tests = _loaded_and_tested(expression)
+    loads = _PACKED_LOADS[field] if field else b""
+    return encode_run(family) + loads + encode_run(tests)
 
 
 def encode_run(run: Iterable[KernelExpression]) -> bytes:
     """Pack expressions of the kernel."""
-    message = nft_rule_msg()
-    message["attrs"] = [["NFTA_RULE_EXPRESSIONS", [_encodable(part) for part in run]]]
-    message.encode()
-    return bytes(message.data[PAYLOAD_OFFSET + _ATTRIBUTE_HEADER :])
+    return b"".join(map(_packed, run))
 
 
-def _encodable(expression: KernelExpression) -> dict[str, Any]:
-    attributes = [[name, _encodable_value(name, value)] for name, value in expression.attributes.items()]
-    return {"attrs": [["NFTA_EXPR_NAME", expression.name], ["NFTA_EXPR_DATA", {"attrs": attributes}]]}
+def _packed(expression: KernelExpression) -> bytes:
+    data = b"".join([_packed_attribute(name, value) for name, value in expression.attributes.items()])
+    named = text_attribute(_EXPRESSION_NAME, expression.name)
+    return attribute(_LIST_ELEMENT, named + attribute(_EXPRESSION_DATA, data))
 
 
-def _encodable_value(name: str, value: Any) -> Any:
-    if isinstance(value, bytes):
-        return {"attrs": [["NFTA_DATA_VALUE", value]]}
-    if name == "NFTA_IMMEDIATE_DATA":
-        number, chain = value
-        target = [["NFTA_VERDICT_CHAIN", chain]] if chain else []
-        return {"attrs": [["NFTA_DATA_VERDICT", {"attrs": [["NFTA_VERDICT_CODE", number], *target]}]]}
-    return value
+def _packed_attribute(name: str, value: int | str | bytes | tuple[int, str]) -> bytes:
+    kind = _ATTRIBUTES[name]
+    match value:
+        case int():
+            return attribute(kind, bytes([value])) if name == _OF_ONE_BYTE else number_attribute(kind, value)
+        case str():
+            return text_attribute(kind, value)
+        case bytes():
+            return attribute(kind, attribute(_DATA_VALUE, value))
+        case number, chain:
+            return pack_verdict(kind, number, chain)
 
 
 def kernel_run(expression: Expression) -> Sequence[KernelExpression]:
     """The kernel's expressions for one of ours, without the family that the IPv4 header implies."""
+    field, tests = _loaded_and_tested(expression)
+    return *(LOADS[field] if field else ()), *tests
+
+
+def _loaded_and_tested(expression: Expression) -> tuple[Field | None, Sequence[KernelExpression]]:
+    """What is loaded, and what is done with it."""
     match expression:
         case InSet(_, name, negated):
-            return *_loads_address(expression), _lookup(name, negated)
+            return _address_field(expression), (_lookup(name, negated),)
         case Equals(field, value):
-            return *LOADS[field], _compare(Cmp.NFT_CMP_EQ, _data(field, value))
+            return field, (_compare(Cmp.NFT_CMP_EQ, _data(field, value)),)
         case InRange():
-            return *LOADS[Field.SERVER_PORT], *_compare_range(expression)
+            return Field.SERVER_PORT, tuple(_compare_range(expression))
         case State(states):
-            return LOAD_STATE, _mask(_state_mask(states)), _compare(Cmp.NFT_CMP_NEQ, bytes(4))
+            return None, (LOAD_STATE, _mask(_state_mask(states)), _compare(Cmp.NFT_CMP_NEQ, bytes(4)))
         case Count(counter):
             reference = {"NFTA_OBJREF_IMM_TYPE": COUNTER_OBJECT, "NFTA_OBJREF_IMM_NAME": counter}
-            return (KernelExpression("objref", reference),)
+            return None, (KernelExpression("objref", reference),)
         case Dispatch(_, name):
-            return *_loads_address(expression), _dispatch(name)
+            return _address_field(expression), (_dispatch(name),)
         case Verdict():
-            return (_immediate(expression),)
+            return None, (_immediate(expression),)
 
 
-def _loads_address(expression: InSet | Dispatch) -> tuple[KernelExpression, ...]:
+def _address_field(expression: InSet | Dispatch) -> Field:
     if expression.field not in ADDRESSES:
         raise ValueError(f"`{render_expression(expression)}`: sets and maps hold addresses only")
-    return LOADS[expression.field]
+    return expression.field
 
 
 def _lookup(name: str, negated: bool) -> KernelExpression:
     lookup = {"NFTA_LOOKUP_SET": name, "NFTA_LOOKUP_SREG": _REGISTER}
-    return KernelExpression("lookup", {**lookup, **({"NFTA_LOOKUP_FLAGS": {INVERTED}} if negated else {})})
+    return KernelExpression("lookup", {**lookup, **({"NFTA_LOOKUP_FLAGS": _INVERTED} if negated else {})})
 
 
 def _dispatch(name: str) -> KernelExpression:
@@ -233,3 +276,6 @@ def _interface(name: str) -> bytes:
     if not 0 < len(name.encode()) < _INTERFACE_LENGTH or set(name) & set('*"') or not name.isprintable():
         raise ValueError(f"{name!r}: an interface's name has 1 to 15 bytes, no stars and no quotes")
     return name.encode().ljust(_INTERFACE_LENGTH, b"\0")
+
+
+_PACKED_LOADS: Mapping[Field, bytes] = {field: encode_run(run) for field, run in LOADS.items()}

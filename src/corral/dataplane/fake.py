@@ -55,21 +55,31 @@ class FakeDataplane:
         self._generation = 1
         self._values: dict[str, tuple[int, int]] = {}
         self._watchers: list[asyncio.Queue[ForeignChange]] = []
-        self._failures: list[tuple[int, int]] = []
+        self._failures: list[tuple[int, int | None]] = []
         self._losses: list[bool] = []
+        self._unreadable: list[Exception] = []
+        self._open = asyncio.Event()
+        self._open.set()
+        self.attempted: list[Transaction] = []
         self.committed: list[Transaction] = []
+        self.dumps = 0
         self.alien: tuple[str, ...] = ()
 
     # The dataplane
 
     async def dump(self) -> Dump | None:
         """See `Dataplane`."""
+        self.dumps += 1
+        if self._unreadable:
+            raise self._unreadable.pop(0)
         return None if self._table is None else Dump(self._table.ruleset(), self.alien, self._generation)
 
     async def commit(self, transaction: Transaction) -> None:
         """See `Dataplane`."""
         if not encode(transaction):  # for the same ValueErrors
             return
+        self.attempted.append(transaction)
+        await self._open.wait()
         if self._losses:
             if self._losses.pop(0):
                 self._apply(transaction)
@@ -97,13 +107,25 @@ class FakeDataplane:
 
     # Faults, and what others do
 
-    def fail_next(self, number: int, operation: int = 0) -> None:
-        """Refuse the next commit with this errno at this operation."""
+    def fail_next(self, number: int, operation: int | None = 0) -> None:
+        """Refuse the next commit with this errno at this operation, or (None) as a whole."""
         self._failures.append((number, operation))
 
     def lose_next_acknowledgement(self, *, applied: bool) -> None:
         """Let nobody know whether the next commit, `applied` or not, came into force."""
         self._losses.append(applied)
+
+    def fail_next_dump(self, error: Exception) -> None:
+        """Let the table not be read the next time."""
+        self._unreadable.append(error)
+
+    def hold(self) -> None:
+        """Let commits take until `release`."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Let held commits, and later ones, go on."""
+        self._open.set()
 
     def interfere(self, transaction: Transaction, *, pid: int = 1, process: str = "nft") -> None:
         """Change the table as another process would."""
@@ -134,6 +156,8 @@ class FakeDataplane:
                 table = _take(table, operation)
             except _RefusedError as refused:
                 raise refusal(operation, refused.errno) from refused
+        if failing is None:
+            raise refusal(None, number)
         self._table = table
         self._generation += 1
         existing = table.counters if table else set()

@@ -6,6 +6,8 @@ import asyncio
 import errno
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import ExitStack
+from functools import partial
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -18,33 +20,28 @@ from pyroute2.netlink.nfnetlink.nftsocket import (
     NFT_MSG_GETSET,
     NFT_MSG_GETSETELEM,
     NFT_MSG_GETTABLE,
-    nft_flowtable_msg,
     nft_gen_msg,
 )
 
 from corral.dataplane.base import Dump, ForeignChange, refusal
 from corral.dataplane.batch import Batch, Committed, Refused, Unconfirmed
-from corral.dataplane.codec import Message, encode
+from corral.dataplane.codec import Message, encode, takes_long
 from corral.dataplane.decode import TableDecoder, counter_values
 from corral.dataplane.elements import unpack
 from corral.dataplane.messages import (
     FAMILY,
     HEADER,
+    IN_TABLE,
     TABLE,
-    ElementsMessage,
-    ObjectMessage,
-    RuleMessage,
-    SetMessage,
-    TableMessage,
     attributes,
-    body,
     decode,
     errno_name,
+    in_table,
     nfgen,
     nftables,
 )
 from corral.dataplane.monitor import NFTABLES_GROUP, Monitor, PortFilter
-from corral.dataplane.netlink import LARGE, NETLINK_NETFILTER, InterruptedDumpError, NetlinkSocket
+from corral.dataplane.netlink import LARGE, NETLINK_NETFILTER, InterruptedDumpError, NetlinkSocket, in_thread
 from corral.errors import CommitError, DataplaneError, UncertainError, UnsupportedError
 from corral.nft.transaction import (
     AddElements,
@@ -55,14 +52,19 @@ from corral.nft.transaction import (
     DeleteSet,
     DeleteTable,
     DeleteVerdicts,
+    Operation,
     Transaction,
 )
 from corral.types import Address
 
 _DUMP_ATTEMPTS = 10
 _DUMP_PAUSE = 0.01  # seconds, more each time: 0.45 in all
-_DECODED_AT_ONCE = 100  # objects; some 10 ms
+_NOTIFICATIONS_AT_ONCE = 16  # datagrams
+_NOTIFICATIONS_DISCARDED = 10_000  # datagrams, more than the buffer holds
 _TABLE_ATTRIBUTE = 1  # of every kind of object
+_ELEMENTS_SET = 2  # NFTA_SET_ELEM_LIST_SET
+
+_WAITING: frozenset[type[Operation]] = frozenset({DeleteChain, DeleteSet, DeleteTable})
 
 _NO_PRIVILEGE = (
     "the kernel refuses nftables to this process: it needs the capability CAP_NET_ADMIN (--cap-add NET_ADMIN)"
@@ -109,10 +111,10 @@ class KernelDataplane:
 
     async def commit(self, transaction: Transaction) -> None:
         """See `Dataplane`. An empty transaction sends nothing."""
-        messages = encode(transaction)
-        if not messages:
-            return
         async with self._committing:
+            messages = await in_thread(partial(encode, transaction)) if takes_long(transaction) else encode(transaction)
+            if not messages:
+                return
             batch = Batch(messages, self._commits.next_sequence(len(messages) + 2))
             await self._send_unobserved(batch, transaction)
         outcome = batch.outcome()
@@ -127,7 +129,7 @@ class KernelDataplane:
         except OSError as error:
             raise _not_sent(error, len(batch.data)) from error
         for datagram in self._commits.drain():
-            batch.receive(datagram or b"")
+            batch.receive(datagram)
 
     async def delete_table(self) -> None:
         """See `Dataplane`."""
@@ -153,15 +155,13 @@ class KernelDataplane:
     async def _read_table(self, generation: int) -> Dump | None:
         decoder = TableDecoder()
         try:
-            named = body(TableMessage(), [("NFTA_TABLE_NAME", TABLE)])
-            for answer in await self._queries.request(nftables(NFT_MSG_GETTABLE), named):
+            for answer in await self._queries.request(nftables(NFT_MSG_GETTABLE), IN_TABLE):
                 decoder.table(answer.payload)
         except FileNotFoundError:
             return None
         await self._read_objects(decoder)
         for name in decoder.names_of_sets:
-            wanted = [("NFTA_SET_ELEM_LIST_TABLE", TABLE), ("NFTA_SET_ELEM_LIST_SET", name)]
-            async for payload in self._list(NFT_MSG_GETSETELEM, body(ElementsMessage(), wanted)):
+            async for payload in self._list(NFT_MSG_GETSETELEM, in_table(_ELEMENTS_SET, name)):
                 decoder.elements(name, payload)
         if decoder.torn:
             raise InterruptedDumpError
@@ -169,15 +169,15 @@ class KernelDataplane:
         return Dump(ruleset, alien, generation)
 
     async def _read_objects(self, decoder: TableDecoder) -> None:
-        async for payload in self._list(NFT_MSG_GETOBJ, body(ObjectMessage(), [("NFTA_OBJ_TABLE", TABLE)])):
+        async for payload in self._list(NFT_MSG_GETOBJ, IN_TABLE):
             decoder.counter(payload)
-        async for payload in self._list(NFT_MSG_GETSET, body(SetMessage(), [("NFTA_SET_TABLE", TABLE)])):
+        async for payload in self._list(NFT_MSG_GETSET, IN_TABLE):
             decoder.set(payload)
         async for payload in self._list(NFT_MSG_GETCHAIN, nfgen()):
             decoder.chain(payload)
-        async for payload in self._list(NFT_MSG_GETRULE, body(RuleMessage(), [("NFTA_RULE_TABLE", TABLE)])):
+        async for payload in self._list(NFT_MSG_GETRULE, IN_TABLE):
             decoder.rule(payload)
-        async for _ in self._list(NFT_MSG_GETFLOWTABLE, body(nft_flowtable_msg(), [("NFTA_FLOWTABLE_TABLE", TABLE)])):
+        async for _ in self._list(NFT_MSG_GETFLOWTABLE, IN_TABLE):
             decoder.flowtable()
 
     async def _list(self, kind: int, payload: bytes) -> AsyncIterator[bytes]:
@@ -185,19 +185,17 @@ class KernelDataplane:
 
         Others get their turn while a long list is decoded.
         """
-        for count, answer in enumerate(await self._queries.dump(nftables(kind), payload)):
+        for answer in await self._queries.dump(nftables(kind), payload):
             if _in_our_table(answer.payload):
                 yield answer.payload
-            if count % _DECODED_AT_ONCE == _DECODED_AT_ONCE - 1:
-                await asyncio.sleep(0)
+            await self._queries.turns.give()
 
     async def counters(self) -> Mapping[str, tuple[int, int]]:
         """See `Dataplane`. The counters are read one after the other, not at one moment."""
         async with self._querying:
-            wanted = body(ObjectMessage(), [("NFTA_OBJ_TABLE", TABLE)])
             for _ in range(_DUMP_ATTEMPTS):
                 try:
-                    values = [counter_values(payload) async for payload in self._list(NFT_MSG_GETOBJ, wanted)]
+                    values = [counter_values(payload) async for payload in self._list(NFT_MSG_GETOBJ, IN_TABLE)]
                 except InterruptedDumpError:
                     continue
                 except OSError as error:
@@ -278,12 +276,19 @@ class _Watch:
         self.queue.put_nowait(self._monitor.lost())
 
     def _read(self) -> None:
-        for datagram in self._socket.drain():
+        """Some at a time, for others may commit faster than we read; the loop calls again while there is more."""
+        for datagram in islice(self._socket.drain(), _NOTIFICATIONS_AT_ONCE):
             if datagram is None:
+                self._discard()
                 self.missed()
             else:
                 for change in self._monitor.receive(datagram):
                     self.queue.put_nowait(change)
+
+    def _discard(self) -> None:
+        """The comparison that follows sees whatever the waiting notifications tell of."""
+        for _ in islice(self._socket.drain(), _NOTIFICATIONS_DISCARDED):
+            pass
 
 
 def _in_our_table(payload: bytes) -> bool:
@@ -293,7 +298,7 @@ def _in_our_table(payload: bytes) -> bool:
 
 def _waits(transaction: Transaction) -> bool:
     """Whether the kernel waits inside the commit until no packet can be in what is deleted."""
-    return any(isinstance(operation, DeleteChain | DeleteSet | DeleteTable) for operation in transaction.operations)
+    return not _WAITING.isdisjoint(map(type, transaction.operations))
 
 
 def _not_sent(error: OSError, size: int) -> DataplaneError:

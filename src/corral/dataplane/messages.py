@@ -1,7 +1,7 @@
-"""The netlink messages that corral sends and reads, as pyroute2 message classes, and their framing.
+"""The parts of netlink messages: framing, attributes, user data (libnftnl's list of type, length, value).
 
-Rule expressions stay packed in our rule message: they are encoded and decoded expression by expression, and
-remembered (`expressions`). Element lists are packed by `elements`. User data is libnftnl's list of type, length, value.
+They are packed and read by struct: pyroute2's classes take longer over one message than the kernel over a small
+commit, and make so many objects that reading a full table keeps the garbage collector busy.
 """
 
 from __future__ import annotations
@@ -9,18 +9,10 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES, nfgen_msg
-from pyroute2.netlink.nfnetlink.nftsocket import (
-    NFPROTO_INET,
-    nft_chain_msg,
-    nft_rule_msg,
-    nft_set_elem_list_msg,
-    nft_set_msg,
-    nft_table_msg,
-)
+from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES
+from pyroute2.netlink.nfnetlink.nftsocket import NFPROTO_INET
 
 TABLE = "corral"
 FAMILY = int(NFPROTO_INET)
@@ -35,8 +27,8 @@ CAPPED, ACK_TLVS = 0x100, 0x200
 
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 NFGEN = struct.Struct(">BBH")  # family, version, resource
-PAYLOAD_OFFSET = HEADER.size + NFGEN.size
 _ATTRIBUTE = struct.Struct("=HH")  # length, type
+PADDING = tuple(bytes(-length % 4) for length in range(4))  # what follows data of a length, by its last two bits
 _TYPE_MASK = 0x3FFF  # without the nested and byte order bits
 
 COUNTER_OBJECT = 1  # NFT_OBJECT_COUNTER
@@ -48,78 +40,7 @@ def nftables(message: int) -> int:
     return int(NFNL_SUBSYS_NFTABLES) << 8 | message
 
 
-def _packed(original: Any, **kinds: str) -> tuple[tuple[str, str], ...]:
-    return tuple((name, kinds.get(name, kind)) for name, kind in original.nla_map)
-
-
-# Not subclasses of pyroute2's own: a class inherits the attribute table that its parent has compiled.
-
-
-class RuleMessage(nfgen_msg):  # type: ignore[misc]
-    """A rule whose expressions and user data stay packed."""
-
-    __slots__ = ()
-    prefix = nft_rule_msg.prefix
-    nla_map = _packed(nft_rule_msg, NFTA_RULE_EXPRESSIONS="cdata", NFTA_RULE_USERDATA="cdata")
-
-
-class ChainMessage(nfgen_msg):  # type: ignore[misc]
-    """A chain whose user data and flags stay as they are."""
-
-    __slots__ = ()
-    prefix = nft_chain_msg.prefix
-    hook = nft_chain_msg.hook
-    counters = nft_chain_msg.counters
-    nla_map = _packed(nft_chain_msg, NFTA_CHAIN_FLAGS="be32", NFTA_CHAIN_USERDATA="cdata")
-
-
-class SetMessage(nfgen_msg):  # type: ignore[misc]
-    """A set or map whose user data and flags stay as they are."""
-
-    __slots__ = ()
-    prefix = nft_set_msg.prefix
-    set_policy = nft_set_msg.set_policy
-    set_desc = nft_set_msg.set_desc
-    nla_map = _packed(
-        nft_set_msg,
-        NFTA_SET_FLAGS="be32",
-        NFTA_SET_USERDATA="cdata",
-        NFTA_SET_EXPR="cdata",
-        NFTA_SET_EXPRESSIONS="cdata",
-    )
-
-
-class ElementsMessage(nfgen_msg):  # type: ignore[misc]
-    """A list of elements that stays packed."""
-
-    __slots__ = ()
-    prefix = nft_set_elem_list_msg.prefix
-    nla_map = _packed(nft_set_elem_list_msg, NFTA_SET_ELEM_LIST_ELEMENTS="cdata")
-
-
-class ObjectMessage(nfgen_msg):  # type: ignore[misc]
-    """A named counter; pyroute2 has no class for named objects."""
-
-    __slots__ = ()
-    prefix = "NFTA_OBJ_"
-    nla_map = (
-        ("NFTA_OBJ_UNSPEC", "none"),
-        ("NFTA_OBJ_TABLE", "asciiz"),
-        ("NFTA_OBJ_NAME", "asciiz"),
-        ("NFTA_OBJ_TYPE", "be32"),
-        ("NFTA_OBJ_DATA", "cdata"),
-        ("NFTA_OBJ_USE", "be32"),
-        ("NFTA_OBJ_HANDLE", "be64"),
-        ("NFTA_OBJ_PAD", "cdata"),
-        ("NFTA_OBJ_USERDATA", "cdata"),
-    )
-
-
-TableMessage = nft_table_msg
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One message that the kernel sent; `payload` follows the netlink header."""
 
     type: int
@@ -142,21 +63,13 @@ def split(datagram: bytes) -> Iterator[Received]:
 
 def frame(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
     """One message; `payload` begins with the header of its family."""
-    padding = bytes(-len(payload) % 4)
-    return HEADER.pack(HEADER.size + len(payload), kind, flags, sequence, 0) + payload + padding
+    length = len(payload)
+    return HEADER.pack(HEADER.size + length, kind, flags, sequence, 0) + payload + PADDING[length & 3]
 
 
 def nfgen(payload: bytes = b"", *, family: int = FAMILY, resource: int = 0) -> bytes:
     """A netfilter message's body."""
     return NFGEN.pack(family, 0, resource) + payload
-
-
-def body(message: Any, attributes: list[tuple[str, Any]]) -> bytes:
-    """The body of an nftables message, encoded by its pyroute2 class."""
-    message["nfgen_family"] = FAMILY
-    message["attrs"] = [list(attribute) for attribute in attributes]
-    message.encode()
-    return bytes(message.data[HEADER.size :])
 
 
 def decode(message_class: Any, payload: bytes) -> dict[str, Any]:
@@ -169,7 +82,26 @@ def decode(message_class: Any, payload: bytes) -> dict[str, Any]:
 
 def attribute(kind: int, value: bytes) -> bytes:
     """One packed and padded attribute."""
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
+    length = len(value)
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + length, kind) + value + PADDING[length & 3]
+
+
+def text_attribute(kind: int, value: str) -> bytes:
+    """An attribute that holds C text, that is, with a zero byte at its end."""
+    return attribute(kind, value.encode() + b"\0")
+
+
+def number_attribute(kind: int, value: int) -> bytes:
+    """An attribute that holds a number of 32 bits, as nftables has most of its numbers."""
+    return attribute(kind, value.to_bytes(4, "big"))
+
+
+IN_TABLE = nfgen(text_attribute(1, TABLE))  # how every message about our table begins
+
+
+def in_table(kind: int, name: str) -> bytes:
+    """The head of a message about one thing in our table; `kind` is the attribute that names it."""
+    return IN_TABLE + text_attribute(kind, name)
 
 
 def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -183,6 +115,21 @@ def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += -(-length // 4) * 4
 
 
+def fields(payload: bytes) -> dict[int, bytes]:
+    """The attributes of an nftables message, by their kind."""
+    return dict(attributes(payload[NFGEN.size :]))
+
+
+def read_text(value: bytes) -> str:
+    """C text."""
+    return value.partition(b"\0")[0].decode(errors="replace")
+
+
+def read_number(value: bytes) -> int:
+    """A number of any length; 0 for nothing."""
+    return int.from_bytes(value, "big")
+
+
 def user_data(kind: int, value: bytes) -> bytes:
     """One entry of user data."""
     return bytes((kind, len(value))) + value
@@ -193,19 +140,19 @@ def text_user_data(kind: int, text: str) -> bytes:
     return user_data(kind, text.encode() + b"\0")
 
 
-def read_user_data(data: bytes | None) -> dict[int, bytes]:
+def read_user_data(data: bytes) -> dict[int, bytes]:
     """The entries of user data by kind; what can not be read is dropped."""
     entries: dict[int, bytes] = {}
-    rest = data or b""
+    rest = data
     while len(rest) >= 2 and len(rest) >= 2 + rest[1]:
         entries[rest[0]] = rest[2 : 2 + rest[1]]
         rest = rest[2 + rest[1] :]
     return entries
 
 
-def read_comment(data: bytes | None, kind: int) -> str:
+def read_comment(data: bytes, kind: int) -> str:
     """The comment among the user data, or nothing."""
-    return read_user_data(data).get(kind, b"").rstrip(b"\0").decode(errors="replace")
+    return read_text(read_user_data(data).get(kind, b""))
 
 
 def errno_name(number: int) -> str:

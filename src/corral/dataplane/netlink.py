@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import itertools
 import os
 import random
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from corral.dataplane.messages import (
     ACK,
@@ -44,12 +46,27 @@ _RECEIVE_BUFFER = 8 << 20
 _DATAGRAM = 1 << 17  # the kernel's largest: 32 KiB of a dump, 72 KiB of notifications
 LARGE = 64 << 10  # more than this is sent from a thread: the kernel works inside the send
 _OVERHEAD = 1024
-_DATAGRAMS_AT_ONCE = 16  # of a dump, before others get their turn
+_TURN = 0.005  # seconds of work before others get their turn
 _ERRNO_SIZE = 4
+
+Result = TypeVar("Result")
 
 
 class InterruptedDumpError(Exception):
     """The table changed under a dump, or an answer was lost: begin again."""
+
+
+class Turns:
+    """Gives others on the event loop a turn, now and then, in the course of long work."""
+
+    def __init__(self) -> None:
+        self._given = monotonic()
+
+    async def give(self) -> None:
+        """Call this more often than a turn is due."""
+        if monotonic() - self._given > _TURN:
+            await asyncio.sleep(0)
+            self._given = monotonic()
 
 
 class NetlinkSocket:
@@ -68,6 +85,7 @@ class NetlinkSocket:
         for option in (_CAP_ACK, _EXT_ACK):
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
         self._send_buffer = 0
+        self.turns = Turns()
         self._enlarge(_SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._make_room(_SEND_BUFFER)
 
@@ -110,12 +128,7 @@ class NetlinkSocket:
         if not slow and len(data) <= LARGE:
             self._socket.send(data)
             return
-        sent = asyncio.get_running_loop().run_in_executor(None, self._socket.send, data)
-        try:
-            await asyncio.shield(sent)
-        except asyncio.CancelledError:
-            await asyncio.wait([sent])
-            raise
+        await in_thread(partial(self._socket.send, data))
 
     def drain(self) -> Iterator[bytes | None]:
         """All that waits to be read, None where something was lost."""
@@ -143,10 +156,13 @@ class NetlinkSocket:
         raise UncertainError("the kernel did not answer")
 
     async def dump(self, kind: int, payload: bytes) -> list[Received]:
-        """Ask for all of a kind. Raises OSError, and InterruptedDumpError when it is not the state of one moment."""
+        """Ask for all of a kind; others have their turns meanwhile.
+
+        Raises OSError, and InterruptedDumpError when it is not the state of one moment.
+        """
         sequence = self._ask(kind, REQUEST | DUMP, payload)
         answers: list[Received] = []
-        for count in itertools.count(1):
+        while True:
             for received in split(self._next_part()):
                 if received.sequence != sequence:
                     continue
@@ -156,9 +172,7 @@ class NetlinkSocket:
                     _raise_error(received)
                     return answers
                 answers.append(received)
-            if count % _DATAGRAMS_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return answers
+            await self.turns.give()
 
     def on_readable(self, call: Callable[[], None] | None) -> None:
         """Have the running loop call this whenever something can be read; None ends it."""
@@ -196,6 +210,18 @@ class NetlinkSocket:
             self._socket.setsockopt(socket.SOL_SOCKET, forced, size)
         except PermissionError:  # in a user namespace, before 6.1
             self._socket.setsockopt(socket.SOL_SOCKET, polite, size)
+
+
+async def in_thread(call: Callable[[], Result]) -> Result:
+    """What a call in a thread returns. It finishes before it can be cancelled, however often that is tried."""
+    running = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        raise
 
 
 def _raise_error(received: Received) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
 
 from corral.nft.transaction import (
     AddChain,
@@ -67,15 +68,25 @@ class Contents:
     def __bool__(self) -> bool:
         return bool(self.counters or self.sets or self.maps or self.chains)
 
+    def apply_all(self, operations: Iterable[Operation]) -> None:
+        """Do all of them; what fills a chain at once, for each rule alone would copy those before it."""
+        for chain, run in groupby(operations, _filled_chain):
+            if chain is None:
+                for operation in run:
+                    self.apply(operation)
+            else:
+                rules = [operation.rule for operation in run if isinstance(operation, AddRule)]
+                self._put_rules(chain, (*self.chains[chain].rules, *rules))
+
     def apply(self, operation: Operation) -> None:
         """Do to this content what the kernel does to the table."""
         match operation:
+            case AddElements() | DeleteElements() | AddVerdicts() | DeleteVerdicts():
+                self._apply_to_elements(operation)
             case AddTable():
                 pass
             case DeleteTable():
                 self.clear()
-            case AddElements() | DeleteElements() | AddVerdicts() | DeleteVerdicts():
-                self._apply_to_elements(operation)
             case AddChain() | FlushChain() | DeleteChain() | AddRule():
                 self._apply_to_chains(operation)
             case AddCounter() | DeleteCounter() | AddSet() | DeleteSet():
@@ -101,13 +112,17 @@ class Contents:
     def _apply_to_chains(self, operation: _ChainOperation) -> None:
         match operation:
             case AddChain(chain):
-                self.chains.setdefault(chain.name, replace(chain, rules=()))
+                self.chains.setdefault(chain.name, Chain(chain.name, (), chain.hook, chain.comment))
             case FlushChain(name):
-                self.chains[name] = replace(self.chains[name], rules=())
+                self._put_rules(name, ())
             case AddRule(name, rule):
-                self.chains[name] = replace(self.chains[name], rules=(*self.chains[name].rules, rule))
+                self._put_rules(name, (*self.chains[name].rules, rule))
             case DeleteChain(name):
                 self.chains.pop(name, None)
+
+    def _put_rules(self, name: str, rules: tuple[NftRule, ...]) -> None:
+        chain = self.chains[name]
+        self.chains[name] = Chain(name, rules, chain.hook, chain.comment)
 
     def _apply_to_objects(self, operation: _ObjectOperation) -> None:
         match operation:
@@ -128,6 +143,10 @@ class Contents:
         else:
             self.sets.setdefault(declaration.name, declaration)
             self.elements.setdefault(declaration.name, set())
+
+
+def _filled_chain(operation: Operation) -> str | None:
+    return operation.chain if isinstance(operation, AddRule) else None
 
 
 @dataclass(frozen=True, slots=True)

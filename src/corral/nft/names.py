@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from functools import lru_cache
@@ -11,6 +10,8 @@ LONGEST_NAME = 63
 LONGEST_COMMENT = 127
 
 _DIGEST_LENGTH = 16
+# Five bits of each byte. Python's own encoder to base 32 takes ten times as long, and each chain has a digest.
+_LETTERS = bytes.maketrans(bytes(range(256)), b"abcdefghijklmnopqrstuvwxyz234567" * 8)
 _READABLE_LENGTH = LONGEST_NAME - _DIGEST_LENGTH - 1
 
 # nft's scanner takes more after the first letter; brackets, spaces and non-ASCII letters it does not.
@@ -19,7 +20,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_.-]")
 _LOOKS_DIGESTED = re.compile(rf"-[a-z2-7]{{{_DIGEST_LENGTH}}}\Z")
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def object_name(kind: str, *parts: str) -> str:
     """The name of the object that `kind` and `parts` identify, such as `stack/frontend`; equal only for equal ones.
 
@@ -36,17 +37,16 @@ def object_name(kind: str, *parts: str) -> str:
 
 def digest(*parts: str) -> str:
     """Sixteen characters (80 bits) that stand for `parts`; each part's length counts, so no two lists run together."""
-    state = hashlib.blake2s(digest_size=10)
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")  # JSON can carry half a surrogate pair
-        state.update(b"%d:" % len(encoded))
-        state.update(encoded)
-    return base64.b32encode(state.digest()).decode("ascii").lower()
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]  # JSON can carry half a surrogate pair
+    identity = b"".join([b"%d:%b" % (len(part), part) for part in encoded])
+    return hashlib.blake2s(identity, digest_size=_DIGEST_LENGTH).digest().translate(_LETTERS).decode()
 
 
 def comment(text: str) -> str:
     """`text` as nft can print a comment and read it back: no quotes, printable, at most 127 bytes."""
-    printable = "".join(char if char.isprintable() else "?" for char in text.replace('"', "'"))
+    printable = text.replace('"', "'")
+    if not printable.isprintable():
+        printable = "".join(char if char.isprintable() else "?" for char in printable)
     encoded = printable.encode()
     if len(encoded) <= LONGEST_COMMENT:
         return printable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from corral.nft.contents import Contents
 from corral.nft.difference import Dirty, additions, contradicts, removals
@@ -71,17 +71,15 @@ class Tracker:
         self._dirty.elements.pop(name, None)
         self._dirty.sets.add(name)
 
-    def add_elements(self, name: str, elements: Iterable[Element]) -> None:
+    def add_elements(self, name: str, elements: Collection[Element]) -> None:
         """Want these elements too, in a set that was put."""
-        added = set(elements)
-        self._state().elements[name] |= added
-        self._dirty.elements.setdefault(name, set()).update(added)
+        self._state().elements[name].update(elements)
+        self._dirty.note_elements(name, elements)
 
-    def remove_elements(self, name: str, elements: Iterable[Element]) -> None:
+    def remove_elements(self, name: str, elements: Collection[Element]) -> None:
         """Want these elements no more."""
-        removed = set(elements)
-        self._state().elements[name] -= removed
-        self._dirty.elements.setdefault(name, set()).update(removed)
+        self._state().elements[name].difference_update(elements)
+        self._dirty.note_elements(name, elements)
 
     def put_map(self, declaration: NftMap) -> None:
         """Want the map; its verdicts are those set since."""
@@ -103,6 +101,11 @@ class Tracker:
         """Want this verdict for the address, in a map that was put."""
         self._state().verdicts[name][address] = verdict
         self._dirty.verdicts.setdefault(name, set()).add(address)
+
+    def set_verdicts(self, name: str, addresses: Collection[Address], verdict: Verdict) -> None:
+        """Want this verdict for all of the addresses."""
+        self._state().verdicts[name].update(dict.fromkeys(addresses, verdict))
+        self._dirty.verdicts.setdefault(name, set()).update(addresses)
 
     def remove_verdict(self, name: str, address: Address) -> None:
         """Want no verdict for the address."""
@@ -161,21 +164,28 @@ class Tracker:
 
     def committed(self, transaction: Transaction) -> None:
         """The kernel confirmed this transaction; the desired content may have moved on since it was made."""
+        emptied = False
+        self._programmed.apply_all(transaction.operations)
         for operation in transaction.operations:
-            self._programmed.apply(operation)
             self._dirty.note_added(operation)
-            if isinstance(operation, AddTable | DeleteTable):
+            if isinstance(operation, (AddTable, DeleteTable)):
                 self._table = isinstance(operation, AddTable)
-        if any(isinstance(operation, DeleteTable) for operation in transaction.operations):
+                emptied = emptied or not self._table
+        if emptied:
             self._dirty = Dirty.between(self._desired, self._programmed)
         else:
             self._dirty.forget_equal(self._desired, self._programmed)
 
-    def adopt(self, ruleset: Ruleset | None) -> None:
-        """Take what a dump found as programmed (None: there is no table) and compare everything."""
+    def adopt(self, ruleset: Ruleset | None) -> bool:
+        """Take what a dump found as programmed (None: there is no table) and compare everything.
+
+        True if that is what had been programmed.
+        """
+        table, programmed = self._table, self._programmed
         self._table = ruleset is not None
         self._programmed = Contents.of(ruleset or Ruleset())
         self._dirty = Dirty.between(self._desired, self._programmed)
+        return table == self._table and not Dirty.between(programmed, self._programmed)
 
     def desired_ruleset(self) -> Ruleset:
         """A copy of the desired content."""
