@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 ALLOWED = (
     "clauses joined by commas, each `key`, `key=value`, `key==value`, `key!=value`, "
@@ -39,16 +40,13 @@ class Clause:
 
     def holds(self, labels: Sequence[Mapping[str, str]]) -> bool:
         """Judge the labels of one endpoint: one map for each of its containers."""
-        if self.operator is Operator.NOT_IN:
-            found = False
-            for value in _values(self.key, labels):
-                if value in self.values:
-                    return False
+        found = False
+        for mapping in labels:  # plain loops: this runs for every endpoint and rule
+            for name in _spellings(self.key, tuple(mapping)):
                 found = True
-            return found
-        if self.operator is Operator.PRESENT:
-            return any(True for _ in _values(self.key, labels))
-        return any(value in self.values for value in _values(self.key, labels))
+                if self.operator is not Operator.PRESENT and mapping[name].casefold() in self.values:
+                    return self.operator is Operator.IN
+        return found and self.operator is not Operator.IN
 
     def __str__(self) -> str:
         if self.operator is Operator.PRESENT:
@@ -89,16 +87,10 @@ class Selector:
         return ", ".join(map(str, self.clauses))
 
 
-def _values(key: str, labels: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Every value of the label `key`, folded. An exactly written key comes first: it mostly settles the question."""
-    for mapping in labels:
-        exact = mapping.get(key)
-        if exact is not None:
-            yield exact.casefold()
-    for mapping in labels:
-        for name, value in mapping.items():
-            if name != key and name.casefold() == key:
-                yield value.casefold()
+@lru_cache(maxsize=4096)
+def _spellings(key: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the `names` that fold to `key`. All containers of a service have labels of the same names."""
+    return tuple(name for name in names if name.casefold() == key)
 
 
 def _split(text: str, fail: Callable[[str], ValueError]) -> Iterator[str]:

@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from corral.model.addresses import AddressBook
+from corral.model.derive import Surroundings
 from corral.model.entities import DEAD_STATES, Container, PortRule
 from corral.model.inventory import Inventory
+from corral.model.linkgraph import LinkGraph
+from corral.model.network import Choice
 from corral.model.updates import ContainerUpdate
-from tests.model.builders import Thing, address, balancer, container, snapshot
+from tests.model.builders import HERE, Thing, address, balancer, container, host, network, snapshot
 
 A = address("10.42.0.2")
 B = address("10.42.0.3")
@@ -64,6 +68,64 @@ def test_an_address_outside_the_managed_subnets_is_a_problem() -> None:
     assert "10.42.0.0/16" in problem.message
     assert inventory.apply(ContainerUpdate("a", {"address": A}), now=1).problems
     assert not inventory.problems
+
+
+def test_of_many_managed_subnets_the_first_are_named() -> None:
+    hosts = [host(f"h{number}", labels={"part": f"10.42.{number}.0/24"}) for number in range(9)]
+    part = network(subnet="__host_label__: part")
+    inventory = Inventory()
+    inventory.load(snapshot(*hosts, part, container("a", "10.43.0.2"), self_host="h0"), now=0)
+    assert any("10.42.4.0/24, 4 more)" in problem.message for problem in inventory.problems)
+
+
+def test_in_one_load_whole_chains_change_places() -> None:
+    """However the changes are ordered, what was shared is left and what is shared is joined."""
+
+    def chains(first: str, second: str, last: str) -> Inventory:
+        things = [container("a", "10.42.0.2"), container("z", "10.42.0.3"), container("l", "10.42.0.4", links=[last])]
+        sharers = [container(f"{name}{step}", network_from=target) for name, step, target in [
+            ("m", 1, first), ("m", 2, "m1"), ("m", 3, "m2"), ("n", 1, second), ("n", 2, "n1"),
+        ]]  # fmt: skip
+        return loaded(*things, *sharers)
+
+    one, other = chains("a", "z", "m3"), chains("z", "m1", "n2")
+    for before, after in ((one, other), (other, one)):
+        wanted = dict(after.endpoints)
+        fresh = Inventory()
+        fresh.load(before.snapshot, now=0)
+        fresh.load(after.snapshot, now=1)
+        assert dict(fresh.endpoints) == wanted
+        fresh.apply(ContainerUpdate("m2", {"network_from": "m2"}), now=2)
+        circle = Inventory()
+        circle.load(replace(after.snapshot, containers=dict(fresh.containers)), now=0)
+        assert dict(fresh.endpoints) == dict(circle.endpoints)
+
+
+class Steps(dict[str, Container]):
+    """Counts how often a container is looked at."""
+
+    count = 0
+
+    def __getitem__(self, uuid: str) -> Container:
+        self.count += 1
+        return super().__getitem__(uuid)
+
+    def get(self, uuid: str, default: Container | None = None) -> Container | None:  # type: ignore[override]
+        self.count += 1
+        return super().get(uuid, default)
+
+
+def test_a_long_chain_is_followed_once() -> None:
+    containers = Steps()
+    surroundings = Surroundings({}, {}, LinkGraph({}, {}))
+    book = AddressBook(containers, surroundings, lambda _: False)
+    book.change_surroundings(Choice(uuids=frozenset(["net-managed"])), HERE)
+    chain = [container(f"c{n}", network_from=f"c{n - 1}") for n in range(1, 1000)]
+    for one in [container("c0", "10.42.0.2"), *chain]:
+        containers[one.uuid] = one
+        book.change_container(one.uuid, None, one)
+    assert not book.settle()
+    assert containers.count < 10_000
 
 
 def test_sharers_belong_to_the_endpoint_of_their_target() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from corral.model.derive import primary_of, stack_of
@@ -62,6 +64,15 @@ def test_own_labels_win_over_those_of_the_service() -> None:
     )
     assert found.labels == ({"tier": "own", "Team": "x", "team": "y"},)
     assert list(found.label_values("team")) == ["y"]
+
+
+def test_many_labels_of_a_service_are_shared_by_its_containers() -> None:
+    many = {f"l{number}": "service" for number in range(1000)}
+    bare = endpoint(container("a", "10.42.0.2", of="shop/web"), service("shop/web", labels=many))
+    assert bare.labels[0] is many
+    own = endpoint(container("a", "10.42.0.2", of="shop/web", labels={"l1": "own"}), service("shop/web", labels=many))
+    assert own.labels == (many | {"l1": "own"},)
+    assert sys.getsizeof(own.labels[0]) < 1000
 
 
 @pytest.mark.parametrize(

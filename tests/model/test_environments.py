@@ -50,5 +50,10 @@ def test_without_regions() -> None:
 
 
 def test_names_for_messages() -> None:
-    assert ENVIRONMENTS.names() == "West/Main, east/Dev, east/qa, north/ci, south/ci, west/dev"
-    assert Environments(Environment(name=""), {}).names() == "none"
+    assert ENVIRONMENTS.names == "West/Main, east/Dev, east/qa, north/ci, south/ci, west/dev"
+    assert Environments(Environment(name=""), {}).names == "none"
+
+
+def test_of_many_names_the_first_are_listed() -> None:
+    many = {f"e{number:02}": Environment(name=f"e{number:02}") for number in range(12)}
+    assert Environments(Environment(name=""), many).names.endswith("e08, e09, 2 more")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from corral.model.index import Index
 
 
@@ -30,3 +33,17 @@ def test_move() -> None:
     assert list(index) == ["b"]
     index.move(1, "b", None)
     assert list(index) == []
+
+
+_steps = st.tuples(st.booleans(), st.sampled_from("ab"), st.sampled_from([(1, 2), (3,), ()]))
+
+
+@given(st.lists(_steps))
+def test_values_may_be_tuples_and_each_counts_once(steps: list[tuple[bool, str, tuple[int, ...]]]) -> None:
+    index: Index[str, tuple[int, ...]] = Index()
+    expected: set[tuple[str, tuple[int, ...]]] = set()
+    for put, key, value in steps:
+        (index.add if put else index.discard)(key, value)
+        (expected.add if put else expected.discard)((key, value))
+        assert {(key, value) for key in index for value in index.of(key)} == expected
+        assert all(index.of(key) for key in index)

@@ -113,3 +113,29 @@ def test_any_history(steps: list[tuple[int, dict[str, Thing] | tuple[str, dict[s
             assert before.pop(key, None) == old
             assert old != new
         assert before.items() <= things.effective.items()
+
+
+def test_what_events_repeat_is_looked_at_once() -> None:
+    things = layer()
+    for moment in range(100):
+        list(things.apply("a", {"size": moment}, now=moment / 10))
+    assert len(things._due) == 1
+    assert list(things.expire(now=19)) == []
+    assert things.effective == {"a": Thing(99)}
+    assert list(things.expire(now=20)) == [Difference("a", Thing(99), None)]
+    assert not things._due
+
+
+def test_what_makes_no_resource_can_be_forgotten_while_nothing_lapses() -> None:
+    things = layer()
+    list(things.load({"known": Thing(1)}, now=0))
+    for key, fields in (("gone", {"colour": "red"}), ("known", {"colour": "red"}), ("new", {"size": 2})):
+        list(things.apply(key, fields, now=1))
+    things.forget_idle(now=10)
+    assert things.overlay().keys() == {"gone", "known", "new"}
+    list(things.apply("later", {"colour": "red"}, now=15))
+    things.forget_idle(now=19)
+    assert things.overlay().keys() == {"gone", "known", "new", "later"}, "it looks once in a while only"
+    things.forget_idle(now=20)
+    assert things.overlay().keys() == {"known", "new", "later"}
+    assert things.effective == {"known": Thing(1, "red"), "new": Thing(2)}

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+from difflib import get_close_matches
+from typing import Any
+
+import pytest
+
 from corral.model.endpoint import Endpoint
 from corral.model.entities import Container, ServiceKey, StackKey
-from corral.model.lookup import describe, find_endpoints
+from corral.model.lookup import NEIGHBOURS, describe, find_endpoints
 from corral.types import Address
 
 A, B, C = (Address.parse(f"10.42.0.{number}") for number in (2, 3, 4))
@@ -39,6 +45,33 @@ def test_a_typo_gets_suggestions() -> None:
     found = find_endpoints("front/wev", ENDPOINTS, CONTAINERS)
     assert found.addresses == ()
     assert "front/web" in found.suggestions
+
+
+def crowd(size: int) -> tuple[dict[Address, Endpoint], dict[str, Container]]:
+    containers = {f"u-{n}": Container(uuid=f"u-{n}", name=f"front-web-{n}", service=WEB) for n in range(size)}
+    endpoints = {Address(int(A) + n): Endpoint(Address(int(A) + n), (f"u-{n}",)) for n in range(size)}
+    return endpoints, containers
+
+
+@pytest.mark.parametrize("typo", ["front-wev-1234", "rfont-web-1234", "front-web-1234x", "xront-web-1234"])
+def test_suggestions_among_many_are_near_and_few_names_are_compared(typo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+
+    def counting(word: str, names: list[str], **options: Any) -> list[str]:
+        compared.append(len(names))
+        return get_close_matches(word, names, **options)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counting)
+    assert "front-web-1234" in find_endpoints(typo, *crowd(5000)).suggestions
+    assert compared[0] <= 4 * NEIGHBOURS
+
+
+def test_a_service_of_a_linked_environment() -> None:
+    key = ServiceKey("east/dev", "front", "web")
+    endpoints = {A: Endpoint(A, ("u-a",), services=frozenset({key})), B: Endpoint(B, ("u-b",))}
+    containers = {"u-b": Container(uuid="u-b", service=key)}
+    assert find_endpoints("East/Dev/Front/web", endpoints, containers).addresses == (A, B)
+    assert not find_endpoints("front/web", endpoints, containers).addresses
 
 
 def test_descriptions_say_as_much_as_is_known() -> None:

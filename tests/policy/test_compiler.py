@@ -14,6 +14,7 @@ from corral.nft.transaction import (
     AddCounter,
     AddElements,
     AddRule,
+    AddSet,
     AddTable,
     AddVerdicts,
     DeleteElements,
@@ -34,6 +35,9 @@ PORT_RULE = {
     "ports": ["5432/tcp"],
     "action": "allow",
 }
+
+
+MOVED = {DeleteVerdicts: 1, AddVerdicts: 1}
 
 
 class Agent:
@@ -106,6 +110,22 @@ def test_a_first_local_member_finds_its_set_complete() -> None:
     assert members == {address(2), *(one.address for one in remote)}
 
 
+def test_a_set_stays_while_another_chain_looks_it_up() -> None:
+    agent = Agent(policy(WITHIN_STACK, PORT_RULE), endpoint(2, "one/web"), endpoint(3, "one/db", labels={"role": "db"}))
+    agent.remove(3)
+    assert "stack/one" in agent.tracker.desired_ruleset().sets
+    agent.update(endpoint(4, "one/web", local=False))
+    assert agent.tracker.desired_ruleset().elements["stack/one"] == {address(2), address(4)}
+    agent.remove(2)
+    assert "stack/one" not in agent.tracker.desired_ruleset().sets
+
+
+def test_another_action_moves_no_element() -> None:
+    agent = Agent(policy(WITHIN_STACK), endpoint(2, "one/web"), endpoint(3, "one/db"), endpoint(4, "two/web"))
+    operations = agent.set_policy(policy({**WITHIN_STACK, "action": "deny"}))
+    assert kinds(operations) == {AddCounter: 1, AddChain: 2, AddRule: 4, DeleteVerdicts: 1, AddVerdicts: 1}
+
+
 def test_a_second_local_container_shares_the_chain_of_the_first() -> None:
     agent = Agent(policy(WITHIN_STACK), endpoint(2, "front/web"))
     operations = agent.update(endpoint(3, "front/db"))
@@ -164,6 +184,50 @@ def test_a_rule_at_the_end_leaves_chains_alone_that_it_does_not_concern() -> Non
     assert kinds(operations)[AddChain] == kinds(operations)[AddCounter] == 1
     assert kinds(operations)[AddRule] == 3
     assert kinds(operations)[AddVerdicts] == kinds(operations)[DeleteVerdicts] == 1
+
+
+def test_a_rule_put_first_leaves_chains_that_it_does_not_concern_and_all_counts_alone() -> None:
+    one, other = endpoint(2, "front/web", labels={"role": "web"}), endpoint(3, "front/db", labels={"role": "db"})
+    agent = Agent(policy(WITHIN_STACK), one, other)
+    first = {"from": {"selector": "role=db"}, "to": {"selector": "role=web"}, "action": "deny"}
+    assert kinds(agent.set_policy(policy(first, WITHIN_STACK))) == {
+        AddCounter: 1,
+        AddSet: 1,
+        AddElements: 1,
+        AddChain: 1,
+        AddRule: 3,
+        DeleteVerdicts: 1,
+        AddVerdicts: 1,
+    }
+
+
+def test_rules_the_other_way_round_change_the_chains_that_both_concern_and_no_element() -> None:
+    one, other = endpoint(2, "front/web", labels={"role": "web"}), endpoint(3, "front/db", labels={"role": "db"})
+    agent = Agent(policy(WITHIN_STACK, PORT_RULE), one, other)
+    operations = agent.set_policy(policy({**PORT_RULE, "ports": [], "action": "deny"}, WITHIN_STACK))
+    assert kinds(operations) == {AddCounter: 1, AddChain: 1, AddRule: 3, DeleteVerdicts: 1, AddVerdicts: 1}
+
+
+def test_servers_that_part_under_one_policy_meet_again_under_another() -> None:
+    one, other = endpoint(2, "front/web", labels={"role": "web"}), endpoint(3, "front/db", labels={"role": "db"})
+    agent = Agent(policy(WITHIN_STACK), one, other)
+    apart = agent.set_policy(policy(WITHIN_STACK, PORT_RULE))
+    again = agent.set_policy(policy(WITHIN_STACK))
+    assert kinds(apart) == {AddCounter: 1, AddSet: 1, AddElements: 1, AddChain: 1, AddRule: 3} | MOVED
+    assert kinds(again) == MOVED
+    assert len(agent.compiler._servers) == 1
+    agent.remove(2, 3)
+    assert set(agent.tracker.programmed_ruleset().chains) == {"default-action", "forward"}
+
+
+@pytest.mark.parametrize("end", ["from", "to"])
+def test_another_selector_at_either_end_is_asked_anew(end: str) -> None:
+    agent = Agent(policy(PORT_RULE), endpoint(2, labels={"role": "web"}), endpoint(3, labels={"role": "db"}))
+    judged_by = policy({**PORT_RULE, end: {"selector": "role in (web, db)"}})
+    agent.set_policy(judged_by)
+    assert agent.tracker.programmed_ruleset() == compile_ruleset(
+        judged_by, SUBNETS, BRIDGE, agent.compiler.endpoints, unknown_allowed=False
+    )
 
 
 def test_a_new_default_replaces_every_chain_in_one_transaction() -> None:
@@ -235,5 +299,5 @@ def test_chains_that_are_gone_are_not_remembered() -> None:
     agent = Agent(policy(WITHIN_STACK))
     for number in range(50):
         agent.update(endpoint(2, f"stack{number}/web"))
-    assert len(agent.compiler._rendered) == len(agent.compiler._servers) == 1
+    assert len(agent.compiler._servers) == len(agent.compiler._servers_of) == 1
     assert len(agent.compiler._blocks) == 3

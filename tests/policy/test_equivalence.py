@@ -13,7 +13,8 @@ from corral.nft.tracker import Tracker
 from corral.nft.transaction import Transaction
 from corral.nft.values import Ruleset, Verb
 from corral.policy.compiler import Compiler
-from corral.policy.rules import Policy
+from corral.policy.render import default_counter, rule_counter
+from corral.policy.rules import Form, FromTo, Policy, Rule
 from corral.policy.scratch import compile_ruleset
 from corral.policy.verdict import Decider, Judgement, Scene, judge
 from corral.types import Action, Address, Flow
@@ -27,6 +28,7 @@ from .strategies import (
     Container,
     Edit,
     Environment,
+    Put,
     SetBoundary,
     SetPolicy,
     difference,
@@ -34,6 +36,7 @@ from .strategies import (
     endpoints_of,
     flows,
     policies,
+    rules,
     worlds,
 )
 
@@ -60,8 +63,8 @@ def enforced(scene: Scene, flow: Flow) -> Verb:
     return Verb.DROP
 
 
-def expected_counter(judgement: Judgement) -> str:
-    return f"rule-{judgement.rule}-" if judgement.rule is not None else f"default-{judgement.action}"
+def expected_counter(policy: Policy, judgement: Judgement) -> str:
+    return default_counter(policy) if judgement.rule is None else rule_counter(policy.rules[judgement.rule])
 
 
 def check_flow(ruleset: Ruleset, scene: Scene, flow: Flow) -> None:
@@ -70,8 +73,7 @@ def check_flow(ruleset: Ruleset, scene: Scene, flow: Flow) -> None:
     server = scene.endpoints.get(flow.server)
     judgement = judge(scene, flow)
     if server and server.local and judgement.decided_by in (Decider.RULE, Decider.DEFAULT):
-        (counter,) = outcomes[0].counters
-        assert counter.startswith(expected_counter(judgement))
+        assert outcomes[0].counters == (expected_counter(scene.policy, judgement),)
 
 
 def check_all_flows(ruleset: Ruleset, scene: Scene) -> None:
@@ -156,6 +158,32 @@ class Run:
             self.compiler.set_policy(policy)
         if boundary is not None:
             self.compiler.set_boundary(*boundary)
+
+
+PICKS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(Action), st.booleans()), max_size=5)
+
+
+@settings(max_examples=EXAMPLES)
+@given(worlds, st.lists(rules, min_size=4, max_size=4), st.lists(PICKS, min_size=2, max_size=6))
+def test_policies_with_rules_in_common_follow_one_another(
+    world: dict[str, Container], pool: list[Rule], picked: list[list[tuple[int, Action, bool]]]
+) -> None:
+    """Rules move, go, come back, change their action or lose their ports: much of what is known stays of use."""
+    run = Run(unknown_allowed=False)
+    run.edit(SetBoundary((SUBNETS, BRIDGE)), *(Put(name, container) for name, container in world.items()))
+    for picks in picked:
+        chosen = [
+            Rule(without_ports(pool[which].form) if bare else pool[which].form, action) for which, action, bare in picks
+        ]
+        run.edit(SetPolicy(Policy(tuple(chosen), Action.DENY, default_is_set=True)))
+        assert run.tracker.desired_ruleset() == run.expected()
+        run.commit()
+    run.collect()
+    assert run.kernel.dump() == run.expected()
+
+
+def without_ports(form: Form) -> Form:
+    return replace(form, ports=()) if isinstance(form, FromTo) else form
 
 
 AFTER = ("wait", "commit", "commit", "collect", "send", "send garbage", "restart")

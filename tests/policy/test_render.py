@@ -42,19 +42,19 @@ def test_a_servers_chain_reads_in_policy_order_and_ends_with_the_default() -> No
     judged_by = policy(port_rule, WITHIN_STACK)
     selected = Group(Kind.SELECTOR, ("a=b",))
     block = server_block(judged_by, ((selected,), (ONE,)))
-    deny = Count(rule_counter(0, judged_by.rules[0])), DROP
+    deny = Count(rule_counter(judged_by.rules[0])), DROP
     client = InSet(Field.CLIENT, selected.set_name)
     tcp, udp = Equals(Field.PROTOCOL, "tcp"), Equals(Field.PROTOCOL, "udp")
     assert expressions(block.chain) == [
         (client, tcp, InRange(Field.SERVER_PORT, 80, 80), *deny),
         (client, udp, InRange(Field.SERVER_PORT, 80, 80), *deny),
         (client, tcp, InRange(Field.SERVER_PORT, 8000, 8080), *deny),
-        (InSet(Field.CLIENT, "stack/one"), Count(rule_counter(1, judged_by.rules[1])), ACCEPT),
+        (InSet(Field.CLIENT, "stack/one"), Count(rule_counter(judged_by.rules[1])), ACCEPT),
         (Verdict(Verb.GOTO, "default-action"),),
     ]
     assert block.groups == {selected, ONE}
     assert [rule.comment for rule in block.chain.rules][3:] == [
-        "policy[1] within stack: allow",
+        "within stack: allow",
         "what no rule matches",
     ]
     assert block.chain.comment == "selector a=b, stack one"
@@ -143,10 +143,10 @@ def test_ipv6_is_left_alone_where_the_default_allows_or_no_bridge_is_known() -> 
 
 def test_there_is_a_counter_for_every_rule_used_or_not() -> None:
     names = counters(CLOSED, BRIDGE)
-    assert names == {rule_counter(0, CLOSED.rules[0]), "default-deny", "invalid-drop", "ipv6-drop"}
-    assert rule_counter(0, CLOSED.rules[0]).startswith("rule-0-allow-")
+    assert names == {rule_counter(CLOSED.rules[0]), "default-deny", "invalid-drop", "ipv6-drop"}
+    assert rule_counter(CLOSED.rules[0]).startswith("rule-allow-")
     linked = policy({"within": "linked", "action": "allow"}).rules[0]
-    assert rule_counter(0, linked) != rule_counter(0, CLOSED.rules[0])
+    assert rule_counter(linked) != rule_counter(CLOSED.rules[0])
 
 
 def test_every_comment_fits_whatever_the_policy_says() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +18,10 @@ from corral.model.entities import Snapshot
 from corral.nft.tracker import Tracker
 from corral.nft.values import Ruleset
 from corral.policy.scratch import compile_ruleset
+from corral.sources.events import read_event
 from corral.types import Address
+from corral.wire.events import Event
+from corral.wire.latest import Latest
 from corral.wire.metadata import SnapshotDecoder
 from corral.wire.rancher import EventTranslator
 
@@ -73,17 +75,22 @@ class Follower:
         self.unknown_allowed = unknown_allowed
         self.now = 0.0
         self._decoder = SnapshotDecoder()
+        self._latest = Latest()
         self._translator = EventTranslator()
         for name, resources in world.resources().items():
-            self._translator.learn(name, resources, whole=True)
+            self._translator.learn(name, resources)
 
     def read(self, document: bytes) -> None:
-        snapshot: Snapshot = self._decoder.decode(orjson.loads(document))
+        snapshot: Snapshot = self._decoder.decode(document)
         self.desk.load(snapshot, self.now)
         self.check()
 
-    def hear(self, message: object) -> None:
-        for update in self._translator.translate(message).updates:
+    def hear(self, text: bytes) -> None:
+        event = read_event(text)
+        assert isinstance(event, Event)
+        if event.reference is None or not self._latest.admits(event.reference, event.time):
+            return
+        for update in self._translator.translate(event).updates:
             self.desk.apply(update, self.now)
             self.check()
 
@@ -130,9 +137,9 @@ def happen(world: World, follower: Follower, happening: Happening) -> None:
             world.show()
             follower.read(world.documents[-1 - min(back, len(world.documents) - 1)])
         case Deliver(which, times) if which < len(world.events):
-            message = world.events.pop(-1 - which)
+            text = world.events.pop(-1 - which)
             for _ in range(times):
-                follower.hear(message)
+                follower.hear(text)
         case Deliver():
             pass
         case Wait(seconds):

@@ -120,7 +120,7 @@ class World:
         for path in SERVICES:
             self.environment.add_service(path)
         self.environment.set_policy([RULES[0]], "deny")
-        self.events: list[Mapping[str, Any]] = []
+        self.events: list[bytes] = []
         self._told = 0
         self.environment.listeners.append(self._note)
         self.documents: list[bytes] = []
@@ -188,4 +188,4 @@ class World:
             "resourceId": change.id,
             "data": {"resource": change.resource},
         }
-        self.events.append(json.loads(json.dumps(message)))
+        self.events.append(json.dumps(message).encode())

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from corral.model.derive import Surroundings, describe, stack_of
+from corral.model.derive import NONE, Surroundings, describe, stack_of
 from corral.model.endpoint import Endpoint
-from corral.model.entities import Container, ServiceKey, StackKey
+from corral.model.entities import DEAD_STATES, Container, ServiceKey, StackKey
 from corral.model.index import Index
 from corral.model.network import Choice
-from corral.model.subnets import contains
+from corral.model.subnets import Ranges
 from corral.types import Address, Problem
+
+# Of the managed subnets, in the complaint about an address outside: each host may have one, each container complain.
+SUBNETS_NAMED = 5
 
 
 class AddressBook:
@@ -35,13 +38,17 @@ class AddressBook:
         self._surroundings = surroundings
         self._named_by_port_rule = named_by_port_rule
         self._choice = Choice()
+        self._managed = Ranges(())
         self._problems: dict[Address, tuple[Problem, ...]] = {}
         self._owners: Index[Address, str] = Index()
         self._sharers: Index[str, str] = Index()
+        self._owner_of: dict[str, str] = {}
         self._in_service: Index[ServiceKey, str] = Index()
         self._in_stack: Index[StackKey, str] = Index()
         self._linkers: Counter[str] = Counter()
         self._touched: set[Address] = set()
+        self._moved: set[str] = set()
+        self._problems_changed = False
 
     def problems(self) -> Iterator[Problem]:
         """Conflicts, and addresses outside the managed subnets."""
@@ -50,99 +57,168 @@ class AddressBook:
 
     def endpoint_of(self, uuid: str) -> Address | None:
         """The address of the endpoint that a live container belongs to."""
-        address = self._address(self._containers.get(uuid))
+        address = self._address(uuid, {}) if uuid in self._containers else None
         endpoint = None if address is None else self.endpoints.get(address)
         return address if endpoint and uuid in endpoint.containers else None
 
     def change_container(self, uuid: str, old: Container | None, new: Container | None) -> None:
         """A container changed, appeared (no `old`) or went (no `new`)."""
-        self._touch(self._address(old))
-        self._owners.move(uuid, self._own_address(old), self._own_address(new))
-        self._sharers.move(uuid, old.network_from or None if old else None, new.network_from or None if new else None)
-        self._in_service.move(uuid, old.service if old else None, new.service if new else None)
-        self._in_stack.move(uuid, stack_of(old) if old else None, stack_of(new) if new else None)
-        if old is None or new is None:
+        if old is not None:
+            self._touch_former(uuid, old)
+        if old is not None and new is not None:
+            self._move(uuid, old, new)
+        elif new is not None:
+            self._enter(uuid, new)
+        elif old is not None:
+            self._leave(uuid, old)
+        if (old is None or new is None) and uuid in self._sharers:
             self._change_owners_among_sharers(uuid, listed=new is not None)
-        self._touch(self._address(new))
-        self._count_links(_live_links(old), _live_links(new))
+        if new is not None:
+            self._touch_present(uuid, new)
+        if (old is not None and old.links) or (new is not None and new.links):
+            self._count_links(_live_links(old), _live_links(new))
+
+    def _enter(self, uuid: str, new: Container) -> None:
+        owned, stack = self._own_address(new), stack_of(new)
+        if owned is not None:
+            self._owners.add(owned, uuid)
+        if new.network_from:
+            self._sharers.add(new.network_from, uuid)
+        if new.service is not None:
+            self._in_service.add(new.service, uuid)
+        if stack is not None:
+            self._in_stack.add(stack, uuid)
+
+    def _leave(self, uuid: str, old: Container) -> None:
+        owned, stack = self._own_address(old), stack_of(old)
+        if owned is not None:
+            self._owners.discard(owned, uuid)
+        if old.network_from:
+            self._sharers.discard(old.network_from, uuid)
+        self._owner_of.pop(uuid, None)
+        if old.service is not None:
+            self._in_service.discard(old.service, uuid)
+        if stack is not None:
+            self._in_stack.discard(stack, uuid)
+
+    def _move(self, uuid: str, old: Container, new: Container) -> None:
+        self._owners.move(uuid, self._own_address(old), self._own_address(new))
+        self._sharers.move(uuid, old.network_from or None, new.network_from or None)
+        self._in_service.move(uuid, old.service, new.service)
+        self._in_stack.move(uuid, stack_of(old), stack_of(new))
 
     def touch_service(self, key: ServiceKey) -> None:
         """Derive the endpoints of a service's containers anew."""
+        self._surroundings.forget()
         self.touch_containers(self._in_service.of(key))
 
     def touch_stack(self, key: StackKey) -> None:
         """Derive the endpoints of a stack's containers anew."""
+        self._surroundings.forget()
         self.touch_containers(self._in_stack.of(key))
 
     def touch_containers(self, uuids: Iterable[str]) -> None:
         """Derive the endpoints that containers belong to anew."""
         for uuid in uuids:
-            self._touch(self._address(self._containers.get(uuid)))
+            container = self._containers.get(uuid)
+            if container is not None:
+                self._touch_present(uuid, container)
 
     def change_surroundings(self, choice: Choice, self_host: str) -> None:
         """Take over the managed networks and which host this is; every address is looked at again if they differ."""
         before = (self._choice.uuids, self._choice.subnets, self.self_host)
         self._choice, self.self_host = choice, self_host
         if before != (choice.uuids, choice.subnets, self_host):
+            self._managed = Ranges(choice.subnets)
             self._touched.update(self._owners, self.endpoints)
 
     def settle(self) -> dict[Address, Endpoint | None]:
         """Derive the touched endpoints; answers those that differ, in the order of their addresses."""
+        self._touch_moved()
         differing: dict[Address, Endpoint | None] = {}
         for address in sorted(self._touched):
-            problems: list[Problem] = []
-            new = self._derive(address, problems)
-            self._note_problems(address, problems)
-            if new != self.endpoints.get(address):
-                differing[address] = new
-                if new is None:
+            old, new = self.endpoints.get(address), self._derive(address)
+            if new is None:
+                if old is not None:
+                    differing[address] = None
                     del self.endpoints[address]
-                else:
-                    self.endpoints[address] = new
+            elif old is None or new != old:
+                differing[address] = self.endpoints[address] = new
         self._touched.clear()
         return differing
 
-    def _derive(self, address: Address, problems: list[Problem]) -> Endpoint | None:
+    def settle_problems(self) -> bool:
+        """Whether `problems` may differ from what they were at the last call."""
+        changed, self._problems_changed = self._problems_changed, False
+        return changed
+
+    def _derive(self, address: Address) -> Endpoint | None:
         claims = [members for owner in self._owners.of(address) if (members := self._claim(owner))]
+        if len(claims) != 1 or address not in self._managed:
+            self._note_problems(address, self._complaints(address, claims))
+            return None
+        if address in self._problems:
+            self._note_problems(address, ())
+        uuids = claims[0]
+        if len(uuids) > 1:
+            uuids.sort()
+        linked = [uuid for uuid in uuids if uuid in self._linkers or self._named_by_port_rule(uuid)]
+        return describe(
+            address,
+            [self._containers[uuid] for uuid in uuids],
+            self._surroundings,
+            self_host=self.self_host,
+            linked_containers=frozenset(linked) if linked else NONE,
+        )
+
+    def _complaints(self, address: Address, claims: list[list[str]]) -> tuple[Problem, ...]:
+        """What is wrong with an address that is no endpoint: nothing, if nobody claims it."""
         if not claims:
-            return None
-        if not contains(self._choice.subnets, address):
-            problems.extend(self._outside(address, claims))
-            return None
-        if len(claims) > 1:
-            problems.append(self._conflict(address, claims))
-            return None
-        uuids = sorted(claims[0])
-        linked = frozenset(uuid for uuid in uuids if uuid in self._linkers or self._named_by_port_rule(uuid))
-        containers = [self._containers[uuid] for uuid in uuids]
-        return describe(address, containers, self._surroundings, self_host=self.self_host, linked_containers=linked)
+            return ()
+        if address not in self._managed:
+            return tuple(self._outside(address, claims))
+        return (self._conflict(address, claims),)
 
     def _claim(self, owner: str) -> list[str]:
         """The live containers that hold the address of `owner`: none unless it is on a managed network."""
-        if self._containers[owner].network not in self._choice.uuids:
+        container = self._containers[owner]
+        if container.network not in self._choice.uuids:
             return []
+        if owner not in self._sharers:
+            return [] if container.state in DEAD_STATES else [owner]
         # No container of a circle is reached from an owner: each shares the network of one other.
         family = [owner]
         for uuid in family:
             family.extend(self._sharers.of(uuid) & self._containers.keys())
+        self._owner_of.update(dict.fromkeys(family[1:], owner))
         return [uuid for uuid in family if self._containers[uuid].live]
 
-    def _address(self, container: Container | None) -> Address | None:
-        """The address at the end of the chain that starts at `container`."""
-        passed: set[str] = set()
-        while container and (target := self._target(container)):
-            if container.uuid in passed:
-                return None
-            passed.add(container.uuid)
-            container = target
-        return container.address if container else None
+    def _address(self, uuid: str, known: dict[str, Address | None]) -> Address | None:
+        """The address at the end of the chain that starts at a listed container. Fills `known` for all of the chain.
+
+        Chains are as long as users make them: with the same `known`, one of their steps is made only once.
+        """
+        passed: list[str] = []
+        following: str | None = uuid
+        address: Address | None = None
+        while following is not None:
+            if following in known:
+                address = known[following]
+                break
+            known[following] = None  # what comes back to it is a circle, which has no address
+            passed.append(following)
+            container = self._containers[following]
+            address = container.address
+            following = container.network_from if self._target(container) else None
+        known.update(dict.fromkeys(passed, address))
+        return address
 
     def _target(self, container: Container) -> Container | None:
         """The listed container whose network it shares."""
         return self._containers.get(container.network_from) if container.network_from else None
 
-    def _own_address(self, container: Container | None) -> Address | None:
-        return None if container is None or self._target(container) else container.address
+    def _own_address(self, container: Container) -> Address | None:
+        return None if container.network_from and self._target(container) else container.address
 
     def _change_owners_among_sharers(self, uuid: str, *, listed: bool) -> None:
         """A container that others point to came or went: these fall back on their own address while it is away."""
@@ -155,6 +231,29 @@ class AddressBook:
         if address is not None:
             self._touched.add(address)
 
+    def _touch_former(self, uuid: str, old: Container) -> None:
+        """The address that a container belonged to at the last `settle`. If its owner changed too, that one touched
+        what it owned itself.
+        """
+        self._touch(old.address)
+        owner = self._containers.get(self._owner_of.get(uuid, "")) if old.network_from else None
+        if owner is not None:
+            self._touch(owner.address)
+
+    def _touch_present(self, uuid: str, container: Container) -> None:
+        """The address that a container belongs to: once all changes are known, where it hangs on those of others."""
+        if container.network_from:
+            self._moved.add(uuid)
+        else:
+            self._touch(container.address)
+
+    def _touch_moved(self) -> None:
+        known: dict[str, Address | None] = {}
+        for uuid in self._moved:
+            if uuid in self._containers:
+                self._touch(self._address(uuid, known))
+        self._moved.clear()
+
     def _count_links(self, old: frozenset[str], new: frozenset[str]) -> None:
         if old == new:
             return
@@ -166,11 +265,13 @@ class AddressBook:
                 del self._linkers[uuid]
         self.touch_containers(old ^ new)
 
-    def _note_problems(self, address: Address, problems: list[Problem]) -> None:
+    def _note_problems(self, address: Address, problems: tuple[Problem, ...]) -> None:
         if problems:
-            self._problems[address] = tuple(problems)
-        else:
-            self._problems.pop(address, None)
+            self._problems[address] = problems
+            self._problems_changed = True
+        elif address in self._problems:
+            del self._problems[address]
+            self._problems_changed = True
 
     def _conflict(self, address: Address, claims: list[list[str]]) -> Problem:
         names = " and ".join(sorted(self._title(claim[0]) for claim in claims))
@@ -178,7 +279,9 @@ class AddressBook:
         return Problem(f"address {address}", message)
 
     def _outside(self, address: Address, claims: list[list[str]]) -> Iterator[Problem]:
-        subnets = ", ".join(map(str, self._choice.subnets))
+        named = [str(subnet) for subnet in self._choice.subnets[:SUBNETS_NAMED]]
+        more = len(self._choice.subnets) - len(named)
+        subnets = ", ".join([*named, f"{more} more"] if more else named)
         for claim in claims:
             message = f"its address {address} is on a managed network but outside of its subnets ({subnets})"
             yield Problem(f"container {self._title(claim[0])}", message)
@@ -189,4 +292,4 @@ class AddressBook:
 
 
 def _live_links(container: Container | None) -> frozenset[str]:
-    return container.links if container and container.live else frozenset()
+    return container.links if container and container.live else NONE

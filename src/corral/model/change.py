@@ -26,7 +26,7 @@ class ManagedNetwork:
     others: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """The difference that one input made. `endpoints` maps to None what is an endpoint no more.
 

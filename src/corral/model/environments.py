@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from corral.model.entities import OWN_ENVIRONMENT, Environment
+
+# Every link to an unknown environment has a message with these names.
+NAMES_LISTED = 10
 
 
 class Environments:
@@ -33,7 +37,11 @@ class Environments:
             (near,) = by_region.values()
         return near
 
+    @cached_property
     def names(self) -> str:
-        """All environments, for messages."""
+        """The environments, for messages."""
         known = [self.own, *self.linked.values()]
-        return ", ".join(sorted(f"{e.region}/{e.name}" if e.region else e.name for e in known if e.name)) or "none"
+        names = sorted(f"{e.region}/{e.name}" if e.region else e.name for e in known if e.name)
+        if len(names) > NAMES_LISTED:
+            names[NAMES_LISTED:] = [f"{len(names) - NAMES_LISTED} more"]
+        return ", ".join(names) or "none"

@@ -12,28 +12,42 @@ _EMPTY: frozenset[object] = frozenset()
 
 
 class Index(Generic[K, V]):
-    """Which values belong to a key. What `of` returns may change later: copy it to keep it."""
+    """Which values belong to a key. What `of` returns may change later: copy it to keep it.
+
+    A key's only value is kept bare: a set of one takes 216 bytes, and most addresses have one owner.
+    """
 
     __slots__ = ("_sets",)
 
     def __init__(self) -> None:
-        self._sets: dict[K, set[V]] = {}
+        self._sets: dict[K, V | set[V]] = {}
 
     def add(self, key: K, value: V) -> None:
         """Put `value` under `key`; nothing happens if it is there."""
-        self._sets.setdefault(key, set()).add(value)
+        known = self._sets.get(key)
+        if known is None:
+            self._sets[key] = value
+        elif type(known) is set:
+            known.add(value)
+        elif known != value:
+            self._sets[key] = {known, value}  # type: ignore[arg-type]
 
     def discard(self, key: K, value: V) -> None:
         """Take `value` from `key`; nothing happens if it is not there."""
-        values = self._sets.get(key)
-        if values is not None:
-            values.discard(value)
-            if not values:
-                del self._sets[key]
+        known = self._sets.get(key)
+        if type(known) is set:
+            known.discard(value)
+            if len(known) == 1:
+                self._sets[key] = known.pop()
+        elif known == value:
+            del self._sets[key]
 
     def of(self, key: K) -> Set[V]:
         """The values of `key`, possibly none."""
-        return self._sets.get(key, _EMPTY)  # type: ignore[arg-type]
+        known = self._sets.get(key)
+        if known is None:
+            return _EMPTY  # type: ignore[return-value]
+        return known if type(known) is set else {known}  # type: ignore[arg-type]
 
     def move(self, value: V, old: K | None, new: K | None) -> None:
         """Take `value` from the key `old` to the key `new`; None stands for no key."""

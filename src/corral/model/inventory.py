@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields as fields_of
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from types import MappingProxyType
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from corral.model.addresses import AddressBook
 from corral.model.change import Change, ManagedNetwork
@@ -24,12 +26,26 @@ from corral.model.entities import (
     Stack,
     StackKey,
 )
-from corral.model.layer import Difference, Fields, Layer
+from corral.model.layer import Difference, Fields, Layer, Overlay
 from corral.model.linkgraph import LinkGraph
 from corral.model.network import Choice, Facts, choose
 from corral.model.placement import Placement
 from corral.model.updates import ContainerUpdate, NetworkUpdate, ServiceUpdate, StackUpdate, Update
 from corral.types import Address, Problem
+
+_TELLING = {"state", "service", "labels"}
+# `replace` of dataclasses takes three times as long, and containers are what events are about.
+_CONTAINER_FIELDS = tuple(field.name for field in fields_of(Container))
+_values_of = attrgetter(*_CONTAINER_FIELDS)
+
+
+class Overlays(NamedTuple):
+    """What events said, by kind."""
+
+    services: Overlay[ServiceKey]
+    containers: Overlay[str]
+    stacks: Overlay[StackKey]
+    networks: Overlay[str]
 
 
 class Inventory:
@@ -58,12 +74,13 @@ class Inventory:
     def load(self, snapshot: Snapshot, now: float) -> Change:
         """Replace the base by a new snapshot. Costs by what differs; unchanged objects are best the same ones."""
         before, self._snapshot = self._snapshot, snapshot
-        self._take_containers(self._containers.load(snapshot.containers, now))
+        # Containers after what they belong to: each service or stack that differs has all of its containers looked at.
         self._take_services(self._services.load(snapshot.services, now))
         self._take_stacks(self._stacks.load(snapshot.stacks, now))
+        self._take_containers(self._containers.load(snapshot.containers, now))
         self._take_networks(self._networks.load(snapshot.networks, now))
         self._take_surroundings(before, snapshot)
-        return self._settle()
+        return self._settle(problems=snapshot.problems != before.problems)
 
     def apply(self, update: Update, now: float) -> Change:
         """Take over what an event says of one resource."""
@@ -87,6 +104,30 @@ class Inventory:
         self._take_stacks(self._stacks.expire(now))
         self._take_networks(self._networks.expire(now))
         return self._settle()
+
+    def forget_idle(self, now: float) -> None:
+        """Give up only what changes nothing, of what events said too long ago."""
+        for layer in (self._containers, self._services, self._stacks, self._networks):
+            layer.forget_idle(now)
+
+    def overlays(self) -> Overlays:
+        """A copy of what events said that still counts. With the snapshot it is all that the present picture is of."""
+        return Overlays(
+            self._services.overlay(), self._containers.overlay(), self._stacks.overlay(), self._networks.overlay()
+        )
+
+    def recall(self, overlays: Overlays) -> Change:
+        """Take over what events said to another inventory of the same snapshot; this one has heard none yet."""
+        self._take_services(self._services.recall(overlays.services))
+        self._take_containers(self._containers.recall(overlays.containers))
+        self._take_stacks(self._stacks.recall(overlays.stacks))
+        self._take_networks(self._networks.recall(overlays.networks))
+        return self._settle()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The last snapshot."""
+        return self._snapshot
 
     @property
     def network(self) -> ManagedNetwork | None:
@@ -182,19 +223,21 @@ class Inventory:
         if old != (snapshot.self_host, snapshot.hosts, snapshot.linked.keys()):
             self._choice_is_stale = True
 
-    def _settle(self) -> Change:
-        network = self._settle_network()
+    def _settle(self, *, problems: bool = False) -> Change:
+        """What the input changed in all; `problems`: it brought some of its own."""
+        before = self._choice
+        network = self._choice_is_stale and self._settle_network()
         links = self._links.settle()
         for group in links.groups:
             for key in self._links.members(group) | {group}:
                 self._addresses.touch_service(key)
-        self._addresses.touch_containers(links.containers)
+        if links.containers:
+            self._addresses.touch_containers(links.containers)
         endpoints = self._addresses.settle()
-        return Change(endpoints=endpoints, network=network, problems=self._settle_problems())
+        problems = self._addresses.settle_problems() or links.problems or self._choice is not before or problems
+        return Change(endpoints, network, problems and self._settle_problems())
 
     def _settle_network(self) -> bool:
-        if not self._choice_is_stale:
-            return False
         before = self._choice
         self._choice = choose(
             Facts(
@@ -227,9 +270,9 @@ def _combine_container(
     of its service, so that has to be known too.
     """
     if base is not None:
-        return replace(base, **fields)
-    placed = bool(fields.get("network_from")) or fields.keys() >= {"address", "network"}
-    if not placed or not fields.keys() >= {"state", "service", "labels"} or fields["state"] in DEAD_STATES:
+        return Container(**{**dict(zip(_CONTAINER_FIELDS, _values_of(base), strict=True)), **fields})
+    placed = fields.get("network_from") or ("address" in fields and "network" in fields)
+    if not placed or not fields.keys() >= _TELLING or fields["state"] in DEAD_STATES:
         return None
     if fields["service"] is not None and fields["service"] not in services:
         return None

@@ -6,13 +6,15 @@ names its bridge subnet; during an upgrade there are two of the same name.
 
 from __future__ import annotations
 
+from bisect import insort
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from corral.model.change import ManagedNetwork
 from corral.model.entities import DEAD_STATES, OWN_ENVIRONMENT, Container, Host, Network, Service, ServiceKey
 from corral.model.placement import Placement
-from corral.model.subnets import host_label, names_part_of, overlapped, read_subnets, tidy
+from corral.model.subnets import host_label, names_part_of, overlapped, read_subnets
 from corral.types import Problem, Subnet
 
 NETWORK_DRIVER = "networkDriverService"
@@ -59,6 +61,8 @@ class _Candidate:
 
 @dataclass(slots=True)
 class _Findings:
+    """`subnets` are in order, and none overlaps another."""
+
     subnets: list[Subnet] = field(default_factory=list)
     uuids: set[str] = field(default_factory=set)
     watched: set[str] = field(default_factory=set)
@@ -68,7 +72,8 @@ class _Findings:
 def choose(facts: Facts) -> Choice:
     """Choose the managed network, and add the networks of linked environments. Never fails: see `problems`."""
     findings = _Findings()
-    candidates = _candidates(facts, OWN_ENVIRONMENT, findings)
+    listed = _Listed(facts)
+    candidates = _candidates(facts, OWN_ENVIRONMENT, listed, findings)
     if not candidates:
         findings.problems.append(_no_network(facts))
         return Choice(problems=tuple(findings.problems))
@@ -81,12 +86,12 @@ def choose(facts: Facts) -> Choice:
     _adopt(chosen, findings)
     bridge = _bridge(facts, chosen.network, findings)
     for environment in sorted(facts.linked):
-        _add_linked(facts, environment, findings)
+        _add_linked(facts, environment, listed, findings)
     network = ManagedNetwork(
         uuid=chosen.network.uuid,
         name=chosen.network.name,
         bridge=bridge,
-        subnets=tidy(findings.subnets),
+        subnets=tuple(findings.subnets),
         policy=chosen.network.policy,
         default_policy_action=chosen.network.default_policy_action,
         others=tuple(_title(candidate.network) for candidate in candidates if candidate is not chosen),
@@ -94,20 +99,38 @@ def choose(facts: Facts) -> Choice:
     return Choice(network, frozenset(findings.uuids), frozenset(findings.watched), contested, tuple(findings.problems))
 
 
-def _candidates(facts: Facts, environment: str, findings: _Findings) -> list[_Candidate]:
+class _Listed:
+    """Hosts and networks by environment, networks by name: there may be many environments."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.hosts: defaultdict[str, list[Host]] = defaultdict(list)
+        self.networks: defaultdict[str, list[Network]] = defaultdict(list)
+        for host in facts.hosts.values():
+            self.hosts[host.environment].append(host)
+        for network in sorted(facts.networks.values(), key=lambda network: (network.name, network.uuid)):
+            self.networks[network.environment].append(network)
+        self._readings: dict[tuple[str, str], tuple[Subnet, ...]] = {}
+
+    def subnets(self, network: Network, findings: _Findings) -> tuple[Subnet, ...]:
+        """Read once for all networks of an environment that refer to the same host label."""
+        place = network.environment, network.bridge_subnet
+        if not self._readings.get(place):
+            reading = read_subnets(network, self.hosts[network.environment])
+            findings.problems.extend(reading.problems)
+            self._readings[place] = reading.subnets
+        return self._readings[place]
+
+
+def _candidates(facts: Facts, environment: str, listed: _Listed, findings: _Findings) -> list[_Candidate]:
     """The networks of an environment that a CNI document describes and whose subnets can be read, by name."""
-    hosts = [host for host in facts.hosts.values() if host.environment == environment]
     candidates = []
-    for network in sorted(facts.networks.values(), key=lambda network: (network.name, network.uuid)):
-        if network.environment != environment:
-            continue
+    for network in listed.networks[environment]:
         if network.bridge_subnet:
             if environment == OWN_ENVIRONMENT:
                 _check_own_part(facts, network, findings)
-            reading = read_subnets(network, hosts)
-            findings.problems.extend(reading.problems)
-            if reading.subnets:
-                candidates.append(_Candidate(network, reading.subnets))
+            subnets = listed.subnets(network, findings)
+            if subnets:
+                candidates.append(_Candidate(network, subnets))
         elif network.bridge:
             message = f"its CNI document names the bridge {network.bridge!r} but no bridgeSubnet"
             findings.problems.append(Problem(f"network {_title(network)}", message))
@@ -158,7 +181,8 @@ def _is_router(container: Container, services: Mapping[ServiceKey, Service], dri
 
 def _adopt(candidate: _Candidate, findings: _Findings) -> None:
     findings.uuids.add(candidate.network.uuid)
-    findings.subnets.extend(candidate.subnets)
+    for subnet in candidate.subnets:
+        insort(findings.subnets, subnet)
 
 
 def _bridge(facts: Facts, network: Network, findings: _Findings) -> str:
@@ -187,12 +211,12 @@ def _is_interface_name(name: str) -> bool:
     return allowed and len(name) <= 15 and name not in ("", ".", "..")
 
 
-def _add_linked(facts: Facts, environment: str, findings: _Findings) -> None:
+def _add_linked(facts: Facts, environment: str, listed: _Listed, findings: _Findings) -> None:
     """Add the networks of a linked environment that have containers. Its faults never reach our own environment."""
     where = f"linked environment {environment}"
-    if not any(host.environment == environment for host in facts.hosts.values()):
+    if not listed.hosts[environment]:
         findings.problems.append(Problem(where, "the metadata lists no hosts of it"))
-    candidates = _candidates(facts, environment, findings)
+    candidates = _candidates(facts, environment, listed, findings)
     if not candidates:
         findings.problems.append(Problem(where, "the metadata lists no network of it with a readable bridge subnet"))
     findings.watched.update(candidate.network.uuid for candidate in candidates)
@@ -203,8 +227,7 @@ def _add_linked(facts: Facts, environment: str, findings: _Findings) -> None:
 
 def _is_apart(candidate: _Candidate, where: str, findings: _Findings) -> bool:
     """Whether no subnet adopted before overlaps: else one address would stand for containers of two environments."""
-    adopted = tidy(findings.subnets)
-    overlaps = [(subnet, other) for subnet in candidate.subnets if (other := overlapped(adopted, subnet))]
+    overlaps = [(subnet, other) for subnet in candidate.subnets if (other := overlapped(findings.subnets, subnet))]
     if overlaps:
         pairs = ", ".join(f"{subnet} overlaps {other}" for subnet, other in overlaps)
         message = f"its network {_title(candidate.network)} is left out, with its containers: {pairs}, managed already"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 
-from corral.model.entities import OWN_ENVIRONMENT, Container
+from corral.model.entities import DEAD_STATES, OWN_ENVIRONMENT, Container
 from corral.model.index import Index
 
 
@@ -25,19 +25,25 @@ class Placement:
         """Whether any live container is on `network`, on whatever host."""
         return self._populations[network] > 0
 
-    def move(self, old: Container | None, new: Container | None) -> frozenset[str]:
-        """Follow one container; answers the networks on which something changed."""
+    def move(self, old: Container | None, new: Container | None) -> Sequence[str]:
+        """Follow one container that changed; answers the networks on which something did."""
         before, after = _place(old), _place(new)
-        if before == after:
-            return frozenset()
-        for place, step in ((before, -1), (after, 1)):
-            if place:
-                self._populations[place.network] += step
-        if old and before and self._is_local(before):
-            self._local.discard(before.network, old.uuid)
-        if new and after and self._is_local(after):
-            self._local.add(after.network, new.uuid)
-        return frozenset(place.network for place in (before, after) if place)
+        if before is after:
+            return ()
+        networks = []
+        if before:
+            networks.append(before.network)
+            self._populations[before.network] -= 1
+            if not self._populations[before.network]:
+                del self._populations[before.network]
+            if before.host == self.self_host and self._is_local(before):
+                self._local.discard(before.network, before.uuid)
+        if after:
+            networks.append(after.network)
+            self._populations[after.network] += 1
+            if after.host == self.self_host and self._is_local(after):
+                self._local.add(after.network, after.uuid)
+        return networks
 
     def settle_on(self, self_host: str, containers: Iterable[Container]) -> None:
         """Learn which host this is."""
@@ -49,8 +55,8 @@ class Placement:
                 self._local.add(place.network, container.uuid)
 
     def _is_local(self, place: Container) -> bool:
-        return bool(self.self_host) and place.host == self.self_host and place.environment == OWN_ENVIRONMENT
+        return place.host == self.self_host and bool(self.self_host) and place.environment == OWN_ENVIRONMENT
 
 
 def _place(container: Container | None) -> Container | None:
-    return container if container and container.live and container.network else None
+    return container if container and container.network and container.state not in DEAD_STATES else None

@@ -74,10 +74,19 @@ def _outermost(ordered: Iterable[Subnet]) -> Iterator[Subnet]:
             yield subnet
 
 
-def contains(subnets: Sequence[Subnet], address: int) -> bool:
-    """Whether one of the tidy `subnets` contains `address`."""
-    position = bisect_right(subnets, address, key=lambda subnet: subnet.first)
-    return position > 0 and address in subnets[position - 1]
+class Ranges:
+    """The addresses of tidy subnets."""
+
+    __slots__ = ("_firsts", "_lasts")
+
+    def __init__(self, subnets: Iterable[Subnet]) -> None:
+        subnets = tuple(subnets)
+        self._firsts = [int(subnet.first) for subnet in subnets]
+        self._lasts = [int(subnet.last) for subnet in subnets]
+
+    def __contains__(self, address: int) -> bool:
+        position = bisect_right(self._firsts, address)
+        return position > 0 and address <= self._lasts[position - 1]
 
 
 def overlapped(subnets: Sequence[Subnet], subnet: Subnet) -> Subnet | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum, StrEnum
+from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 from corral.model.endpoint import Endpoint
+from corral.model.entities import ServiceKey, StackKey
 from corral.nft.names import comment, object_name
 from corral.nft.values import NftSet
 from corral.policy.rules import Between, Form, FromTo, GroupBy, Scope, Within
@@ -70,6 +73,11 @@ class Census(Enum):
 # What a rule asks of a client. Rules with the same criterion share its groups.
 Criterion = Census | Within | GroupBy | Selector
 
+# What tells the groups of one criterion apart: a stack, a service, a container, a label's value. A selector has one.
+Key = StackKey | ServiceKey | str | None
+Keys = Callable[[Endpoint], Collection[Key]]
+_ONE: Collection[Key] = (None,)
+
 
 def criterion_of(form: Form) -> Criterion:
     """What a rule of this form sorts clients by."""
@@ -80,22 +88,66 @@ def criterion_of(form: Form) -> Criterion:
             return selector
 
 
+def group_of(criterion: Criterion, key: Key) -> Group:
+    """The group of the criterion that the key means."""
+    match criterion, key:
+        case Within(Scope.STACK), StackKey():
+            return Group(Kind.STACK, _path(key))
+        case Within(Scope.SERVICE), ServiceKey():
+            return Group(Kind.SERVICE, _path(key))
+        case Within(Scope.LINKED), ServiceKey():
+            return Group(Kind.LINKED, _path(key))
+        case Within(Scope.LINKED), str():
+            return Group(Kind.LINKED_CONTAINER, (key,))
+        case GroupBy(label), str():
+            return Group(Kind.LABEL, (label, key))
+        case Selector(), None:
+            return Group(Kind.SELECTOR, (str(criterion),))
+        case _:
+            raise ValueError(f"{criterion} has no group {key!r}")
+
+
+def client_keys(criterion: Criterion) -> Keys:
+    """Finds the keys of the criterion's groups that an application endpoint is a member of, each once."""
+    match criterion:
+        case Within(Scope.STACK):
+            return attrgetter("stacks")
+        case Within(Scope.SERVICE):
+            return attrgetter("services")
+        case Within():
+            return _links_from
+        case GroupBy(label):
+            return partial(_values, label)
+        case Selector():
+            return partial(_selected, criterion)
+        case _:
+            raise ValueError(f"{criterion} does not depend on the rules")
+
+
+def server_keys(form: Form) -> Keys:
+    """Finds the keys of the groups, of the form's criterion, whose members match as clients of an endpoint."""
+    match form:
+        case FromTo(_, server):
+            return partial(_selected, server)
+        case Within(Scope.LINKED):
+            return _links_to
+        case _:
+            return client_keys(criterion_of(form))
+
+
 def client_groups(criterion: Criterion, endpoint: Endpoint) -> frozenset[Group]:
     """The groups of the criterion whose member the endpoint is. Rules match application endpoints only."""
     if isinstance(criterion, Census):
         return frozenset(_census(endpoint))
-    return frozenset() if endpoint.system else frozenset(_as_client(criterion, endpoint))
+    if endpoint.system:
+        return frozenset()
+    return frozenset(group_of(criterion, key) for key in client_keys(criterion)(endpoint))
 
 
 def server_groups(form: Form, endpoint: Endpoint) -> tuple[Group, ...]:
     """The groups whose members match the rule as clients of this (application) endpoint, ports aside."""
-    match form:
-        case FromTo(client, server):
-            return (_selected(client),) if server.matches(endpoint.labels) else ()
-        case Within(Scope.LINKED):
-            return tuple(sorted(_links_to(endpoint)))
-        case Within() | GroupBy() | Between():
-            return tuple(sorted(client_groups(criterion_of(form), endpoint)))
+    criterion = criterion_of(form)
+    return tuple(sorted(group_of(criterion, key) for key in server_keys(form)(endpoint)))
 
 
 def _census(endpoint: Endpoint) -> Iterator[Group]:
@@ -106,36 +158,27 @@ def _census(endpoint: Endpoint) -> Iterator[Group]:
         yield LOCAL
 
 
-def _as_client(criterion: Within | GroupBy | Selector, endpoint: Endpoint) -> Iterator[Group]:
-    match criterion:
-        case Within(Scope.STACK):
-            return (Group(Kind.STACK, _path(key)) for key in endpoint.stacks)
-        case Within(Scope.SERVICE):
-            return (Group(Kind.SERVICE, _path(key)) for key in endpoint.services)
-        case Within():
-            return _links_from(endpoint)
-        case GroupBy(label):
-            return (Group(Kind.LABEL, (label, value)) for value in endpoint.label_values(label))
-        case Selector():
-            return iter((_selected(criterion),) if criterion.matches(endpoint.labels) else ())
+def _links_from(endpoint: Endpoint) -> Collection[Key]:
+    if not endpoint.links_to_containers:
+        return endpoint.links_to
+    return (*endpoint.links_to, *endpoint.links_to_containers)
 
 
-def _links_from(endpoint: Endpoint) -> Iterator[Group]:
-    for service in endpoint.links_to:
-        yield Group(Kind.LINKED, _path(service))
-    for container in endpoint.links_to_containers:
-        yield Group(Kind.LINKED_CONTAINER, (container,))
+def _links_to(endpoint: Endpoint) -> Collection[Key]:
+    if not endpoint.linked_containers:
+        return endpoint.services
+    return (*endpoint.services, *endpoint.linked_containers)
 
 
-def _links_to(endpoint: Endpoint) -> Iterator[Group]:
-    for service in endpoint.services:
-        yield Group(Kind.LINKED, _path(service))
-    for container in endpoint.linked_containers:
-        yield Group(Kind.LINKED_CONTAINER, (container,))
+def _values(label: str, endpoint: Endpoint) -> Collection[Key]:
+    if len(endpoint.labels) == 1:  # nearly always, and without a set
+        value = endpoint.labels[0].get(label)
+        return () if value is None else (value,)
+    return {labels[label] for labels in endpoint.labels if label in labels}
 
 
-def _selected(selector: Selector) -> Group:
-    return Group(Kind.SELECTOR, (str(selector),))
+def _selected(selector: Selector, endpoint: Endpoint) -> Collection[Key]:
+    return _ONE if selector.matches(endpoint.labels) else ()
 
 
 def _path(key: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,64 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from corral.model.endpoint import Endpoint
-from corral.policy.groups import Census, Criterion, Group, client_groups
+from corral.policy.groups import KNOWN, LOCAL, SYSTEM, Criterion, Group, Key, client_keys, group_of
+from corral.policy.labels import LabelIndex, Labels, is_indexed
+from corral.policy.rules import GroupBy
+from corral.selector import Selector
 from corral.types import Address
 
-_NOBODY: frozenset[Address] = frozenset()
+
+class Cohort:
+    """A group with its members at present; `readers` is kept by the compiler: the chains that look up its set."""
+
+    __slots__ = ("group", "key", "members", "readers", "set_name")
+
+    def __init__(self, group: Group, key: Key = None) -> None:
+        self.group = group
+        self.key = key
+        self.set_name = group.set_name
+        self.members: set[Address] = set()
+        self.readers = 0
+
+
+class Sorting:
+    """The cohorts of one criterion."""
+
+    __slots__ = ("cohorts", "criterion", "keys")
+
+    def __init__(self, criterion: Criterion) -> None:
+        self.criterion = criterion
+        self.keys = client_keys(criterion)
+        self.cohorts: dict[Key, Cohort] = {}
+
+    def cohort(self, key: Key) -> Cohort:
+        """The cohort of a group; one without members is to be read, or released."""
+        found = self.cohorts.get(key)
+        if found is None:
+            found = self.cohorts[key] = Cohort(group_of(self.criterion, key), key)
+        return found
+
+    def find(self, endpoints: Mapping[Address, Endpoint], labels: LabelIndex) -> None:
+        """Take everyone in. What the labels' index does not tell takes a look at each endpoint."""
+        match self.criterion:
+            case GroupBy(label) if is_indexed(label):
+                for value, holders in labels.holders(label):
+                    self.cohort(value).members = holders
+            case Selector(clauses) if all(is_indexed(clause.key) for clause in clauses):
+                if chosen := labels.chosen(self.criterion):
+                    self.cohort(None).members = chosen
+            case _:
+                for address, endpoint in endpoints.items():
+                    if not endpoint.system:
+                        for key in self.keys(endpoint):
+                            (self.cohorts.get(key) or self.cohort(key)).members.add(address)
 
 
 class Members:
-    """An index of all groups of the active criteria, empty groups left out.
+    """All endpoints, and the groups of the active criteria, as cohorts: one object a group, while it is of use.
 
     It covers all groups, also those that no chain looks up at present, so that a first local member finds
-    its set complete.
+    its set complete. Cohorts without members or readers are not kept, but for those of the census.
     """
 
     def __init__(self) -> None:
-        self._groups: dict[Criterion, dict[Group, set[Address]]] = {Census.CENSUS: {}}
+        self.known, self.system, self.local = Cohort(KNOWN), Cohort(SYSTEM), Cohort(LOCAL)
+        self.endpoints: dict[Address, Endpoint] = {}
+        self._labels = LabelIndex()
+        self._sortings: dict[Criterion, Sorting] = {}
+        self._active: Sequence[Sorting] = ()
 
-    def activate(self, criteria: Iterable[Criterion], endpoints: Mapping[Address, Endpoint]) -> None:
-        """Keep the groups of exactly these criteria (and the census); only new ones look at the endpoints."""
-        wanted = {Census.CENSUS, *criteria}
-        for criterion in self._groups.keys() - wanted:
-            del self._groups[criterion]
-        for criterion in wanted - self._groups.keys():
-            self._groups[criterion] = {}
-            for address, endpoint in endpoints.items():
-                self._join(criterion, address, client_groups(criterion, endpoint))
+    @property
+    def census(self) -> tuple[Cohort, Cohort, Cohort]:
+        """The cohorts that do not depend on the rules."""
+        return self.known, self.system, self.local
 
-    def move(
-        self, address: Address, before: Endpoint | None, after: Endpoint | None
-    ) -> tuple[frozenset[Group], frozenset[Group]]:
-        """Note what an endpoint became; returns the groups that the address joined and those that it left."""
-        joined: set[Group] = set()
-        left: set[Group] = set()
-        for criterion in self._groups:
-            old = client_groups(criterion, before) if before else frozenset()
-            new = client_groups(criterion, after) if after else frozenset()
-            self._join(criterion, address, new - old)
-            self._leave(criterion, address, old - new)
-            joined |= new - old
-            left |= old - new
-        return frozenset(joined), frozenset(left)
+    def activate(self, criteria: Iterable[Criterion]) -> None:
+        """Keep the groups of exactly these criteria (and the census); only those of new ones are made."""
+        wanted = set(criteria)
+        for criterion in self._sortings.keys() - wanted:
+            del self._sortings[criterion]
+        for criterion in wanted - self._sortings.keys():
+            self._sortings[criterion] = Sorting(criterion)
+            self._sortings[criterion].find(self.endpoints, self._labels)
+        self._active = tuple(self._sortings.values())
 
-    def of(self, group: Group) -> Set[Address]:
-        """The members of the group: live, not to be kept."""
-        for groups in self._groups.values():
-            if group in groups:
-                return groups[group]
-        return _NOBODY
+    def move(self, address: Address, after: Endpoint | None) -> tuple[Collection[Cohort], Collection[Cohort]]:
+        """Note what an endpoint became (None: it went); returns the cohorts that it joined and those that it left."""
+        before = self.endpoints.get(address)
+        joined: Collection[Cohort] = () if after is None else self._cohorts_of(after)
+        left: Collection[Cohort] = () if before is None else self._cohorts_of(before)
+        if joined and left:
+            joined, left = set(joined).difference(left), set(left).difference(joined)
+        for cohort in joined:
+            cohort.members.add(address)
+        for cohort in left:
+            cohort.members.discard(address)
+            if not cohort.members:
+                self.release(cohort)
+        self._note(address, before, after)
+        return joined, left
 
-    def _join(self, criterion: Criterion, address: Address, groups: Iterable[Group]) -> None:
-        for group in groups:
-            self._groups[criterion].setdefault(group, set()).add(address)
+    def _note(self, address: Address, before: Endpoint | None, after: Endpoint | None) -> None:
+        if after is not None:
+            self.endpoints[address] = after
+        elif before is not None:
+            del self.endpoints[address]
+        old: Labels = () if before is None or before.system else before.labels
+        new: Labels = () if after is None or after.system else after.labels
+        if old != new:
+            if old:
+                self._labels.discard(address, old)
+            if new:
+                self._labels.add(address, new)
 
-    def _leave(self, criterion: Criterion, address: Address, groups: Iterable[Group]) -> None:
-        for group in groups:
-            members = self._groups[criterion][group]
-            members.discard(address)
-            if not members:
-                del self._groups[criterion][group]
+    def sorting(self, criterion: Criterion) -> Sorting:
+        """The cohorts of an active criterion."""
+        return self._sortings[criterion]
+
+    def release(self, cohort: Cohort) -> None:
+        """Forget a cohort that has neither members nor readers."""
+        if cohort.members or cohort.readers:
+            return
+        for sorting in self._active:
+            if sorting.cohorts.get(cohort.key) is cohort:
+                del sorting.cohorts[cohort.key]
+
+    def _cohorts_of(self, endpoint: Endpoint) -> list[Cohort]:
+        if endpoint.system:
+            return [self.known, self.system]
+        cohorts = [self.known, self.local] if endpoint.local else [self.known]
+        cohorts += [
+            sorting.cohorts.get(key) or sorting.cohort(key)
+            for sorting in self._active
+            for key in sorting.keys(endpoint)
+        ]
+        return cohorts

@@ -8,9 +8,11 @@ matches, for groups hold nothing but application endpoints of the managed networ
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from corral.nft.names import comment, digest
+from corral.nft.text import render_expression
 from corral.nft.values import (
     Chain,
     Count,
@@ -45,8 +47,10 @@ _FORWARD = "forward"
 _VERBS = {Action.ALLOW: Verb.ACCEPT, Action.DENY: Verb.DROP}
 _DROP = Verdict(Verb.DROP)
 _RETURN = Verdict(Verb.RETURN)
+_MOST_REMEMBERED = 4096  # groups of one rule
+_LAST = NftRule((Verdict(Verb.GOTO, _DEFAULT),), "what no rule matches")
 
-Signature = tuple[tuple[Group, ...], ...]
+Signature = Sequence[Sequence[Group]]
 
 
 class Block(NamedTuple):
@@ -58,82 +62,154 @@ class Block(NamedTuple):
 
 def counters(policy: Policy, bridge: str) -> frozenset[str]:
     """The names of all counters, used or not: a rule that never matches shows as zero."""
-    rules = (rule_counter(index, rule) for index, rule in enumerate(policy.rules))
     return frozenset(
-        [*rules, default_counter(policy), INVALID_DROP, *([IPV6_DROP] if _closes_ipv6(policy, bridge) else [])]
+        [
+            *map(rule_counter, policy.rules),
+            default_counter(policy),
+            INVALID_DROP,
+            *([IPV6_DROP] if _closes_ipv6(policy.default, bridge) else []),
+        ]
     )
 
 
-def rule_counter(index: int, rule: Rule) -> str:
-    """The name of a rule's counter; it changes with the rule, so that a count never outlives its meaning."""
-    return f"rule-{index}-{rule.action}-{digest(str(rule))[:8]}"
+def rule_counter(rule: Rule) -> str:
+    """The name of a rule's counter: that of its text, wherever it stands, so that a count means one rule for ever."""
+    return f"rule-{rule.action}-{digest(str(rule))[:8]}"
 
 
 def default_counter(policy: Policy) -> str:
     """The name of the default action's counter."""
-    return f"default-{policy.default}"
+    return _default_counter(policy.default)
+
+
+def _default_counter(default: Action) -> str:
+    return f"default-{default}"
 
 
 def static_blocks(policy: Policy, bridge: str, *, unknown_allowed: bool) -> tuple[Block, Block]:
     """The chain for what no rule matches, and the base chain `forward`."""
-    closed = policy.default is Action.DENY
+    return _static_blocks(policy.default, bridge, unknown_allowed)
+
+
+@lru_cache(maxsize=16)
+def _static_blocks(default: Action, bridge: str, unknown_allowed: bool) -> tuple[Block, Block]:
+    closed = default is Action.DENY
     return (
         Block(
-            Chain(_DEFAULT, tuple(_default_action(policy, unknown_allowed))),
+            Chain(_DEFAULT, tuple(_default_action(default, unknown_allowed))),
             frozenset([SYSTEM, KNOWN] if closed and unknown_allowed else [SYSTEM]),
         ),
         Block(
-            Chain(_FORWARD, tuple(_forward(policy, bridge, unknown_allowed)), Hook("forward", _PRIORITY)),
+            Chain(_FORWARD, tuple(_forward(default, bridge, unknown_allowed)), Hook("forward", _PRIORITY)),
             frozenset([LOCAL, KNOWN] if closed and not unknown_allowed else [LOCAL]),
         ),
     )
 
 
 def server_block(policy: Policy, signature: Signature) -> Block:
-    """The chain of servers that admit the groups in `signature` (one entry a rule), named by its content."""
-    rules = tuple(_server(policy, signature))
-    groups = [group for groups in signature for group in groups]
-    what = ", ".join(dict.fromkeys(map(str, groups))) or "no rule applies"
-    return Block(Chain(f"to-{digest(repr(rules))}", rules, comment=comment(what)), frozenset(groups))
+    """The chain of servers that admit the groups in `signature` (one entry a rule)."""
+    return Block(ServerRenderer(policy).chain(signature), frozenset(group for groups in signature for group in groups))
 
 
-def _default_action(policy: Policy, unknown_allowed: bool) -> Iterator[NftRule]:
+class _Wording(NamedTuple):
+    """What a policy rule says in any chain, but for the group; `digest` stands for all of it."""
+
+    matches: Sequence[tuple[Expression, ...]]
+    act: tuple[Expression, ...]
+    comment: str
+    digest: str
+
+
+class _Lines(NamedTuple):
+    """What a policy rule says of one group. `content` stands for the rules; it has no blanks."""
+
+    rules: tuple[NftRule, ...]
+    content: str
+    title: str
+
+
+class _RuleRenderer:
+    """A rule of a policy. Chains share rules: what one says of a group is rendered once."""
+
+    __slots__ = ("_wording", "known", "rule")
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self._wording = _wording(rule)
+        self.known: dict[Group, _Lines] = {}
+
+    def lines(self, group: Group) -> _Lines:
+        """To be remembered."""
+        if len(self.known) >= _MOST_REMEMBERED:
+            self.known.clear()
+        lines = self.known[group] = self._render(group)
+        return lines
+
+    def _render(self, group: Group) -> _Lines:
+        wording, set_name = self._wording, group.set_name
+        client = InSet(Field.CLIENT, set_name)
+        rules = tuple([NftRule((client, *match, *wording.act), wording.comment) for match in wording.matches])
+        return _Lines(rules, f"{wording.digest} {set_name}", str(group))
+
+
+class ServerRenderer:
+    """Renders servers' chains under one policy. What an earlier renderer knows of rules that stayed is taken over."""
+
+    def __init__(self, policy: Policy, before: ServerRenderer | None = None) -> None:
+        known = {renderer.rule: renderer for renderer in (before.rules if before else ())}
+        self.rules: Sequence[_RuleRenderer] = [known.get(rule) or _RuleRenderer(rule) for rule in policy.rules]
+
+    def chain(self, signature: Signature) -> Chain:
+        """The chain of servers that admit the groups in `signature` (one entry a rule), named by its content."""
+        contents: list[str] = []
+        rules: list[NftRule] = []
+        titles: dict[str, None] = {}
+        for rule, groups in zip(self.rules, signature, strict=True):
+            for group in groups:
+                lines = rule.known.get(group) or rule.lines(group)
+                contents.append(lines.content)
+                rules += lines.rules
+                titles[lines.title] = None
+        rules.append(_LAST)
+        note = comment(", ".join(titles)) if titles else "no rule applies"
+        return Chain(f"to-{digest(' '.join(contents))}", tuple(rules), comment=note)
+
+
+def _wording(rule: Rule) -> _Wording:
+    matches = _port_matches(rule.form)
+    act = Count(rule_counter(rule)), Verdict(_VERBS[rule.action])
+    note = comment(str(rule))
+    lines = [" ".join(map(render_expression, (*match, *act))) for match in matches]
+    return _Wording(matches, act, note, digest(*lines, note))
+
+
+def _default_action(default: Action, unknown_allowed: bool) -> Iterator[NftRule]:
     yield NftRule((InSet(Field.CLIENT, SYSTEM.set_name), _RETURN), "from a system endpoint: allow")
     outside = InSet(Field.CLIENT, SUBNETS.name, negated=True)
     yield NftRule((outside, _RETURN), "from outside of the managed network: not judged")
-    if policy.default is Action.DENY and unknown_allowed:
+    if default is Action.DENY and unknown_allowed:
         unknown = InSet(Field.CLIENT, KNOWN.set_name, negated=True)
         yield NftRule((unknown, _RETURN), "from an unknown address: allow")
-    yield NftRule((Count(default_counter(policy)), Verdict(_VERBS[policy.default])))
+    yield NftRule((Count(_default_counter(default)), Verdict(_VERBS[default])))
 
 
-def _forward(policy: Policy, bridge: str, unknown_allowed: bool) -> Iterator[NftRule]:
+def _forward(default: Action, bridge: str, unknown_allowed: bool) -> Iterator[NftRule]:
     # Whatever returns from a chain that a map of verdicts went to is accepted: the rules below are for other packets.
     yield NftRule((Dispatch(Field.SERVER, DISPATCH.name),), "to an application endpoint of this host")
-    if policy.default is Action.DENY and not unknown_allowed:
+    if default is Action.DENY and not unknown_allowed:
         unknown = InSet(Field.SERVER, KNOWN.set_name, negated=True), InSet(Field.SERVER, SUBNETS.name)
         yield NftRule((*unknown, Verdict(Verb.GOTO, _DEFAULT)), "to an unknown address of the managed network")
     # Nothing above matches them: there is no flow whose server could be looked up.
     lost = State(("invalid", "untracked"))
     packet = InSet(Field.SOURCE, SUBNETS.name), InSet(Field.DESTINATION, LOCAL.set_name)
     yield NftRule((lost, *packet, Count(INVALID_DROP), _DROP), "no flow to judge by")
-    if _closes_ipv6(policy, bridge):
+    if _closes_ipv6(default, bridge):
         ports = Equals(Field.INPUT_INTERFACE, bridge), Equals(Field.OUTPUT_INTERFACE, bridge)
         yield NftRule((Equals(Field.FAMILY, "ipv6"), *ports, Count(IPV6_DROP), _DROP), "no rule can name IPv6")
 
 
-def _closes_ipv6(policy: Policy, bridge: str) -> bool:
-    return policy.default is Action.DENY and bool(bridge)
-
-
-def _server(policy: Policy, signature: Signature) -> Iterator[NftRule]:
-    for index, (rule, groups) in enumerate(zip(policy.rules, signature, strict=True)):
-        act = Count(rule_counter(index, rule)), Verdict(_VERBS[rule.action])
-        note = comment(f"policy[{index}] {rule}")
-        for group in groups:
-            for match in _port_matches(rule.form):
-                yield NftRule((InSet(Field.CLIENT, group.set_name), *match, *act), note)
-    yield NftRule((Verdict(Verb.GOTO, _DEFAULT),), "what no rule matches")
+def _closes_ipv6(default: Action, bridge: str) -> bool:
+    return default is Action.DENY and bool(bridge)
 
 
 def _port_matches(form: Form) -> Sequence[tuple[Expression, ...]]:

@@ -27,22 +27,23 @@ def compile_ruleset(
         if endpoint.local and not endpoint.system
     }
     blocks = [*static_blocks(policy, bridge, unknown_allowed=unknown_allowed), *servers.values()]
-    groups = {group for block in blocks for group in block.groups}
+    members = _members({group for block in blocks for group in block.groups}, policy, endpoints)
     return Ruleset(
         counters=counters(policy, bridge),
-        sets={SUBNETS.name: SUBNETS} | {group.set_name: group.declaration for group in groups},
+        sets={SUBNETS.name: SUBNETS} | {group.set_name: group.declaration for group in members},
         elements={SUBNETS.name: frozenset(subnets)}
-        | {group.set_name: _members(group, policy, endpoints) for group in groups},
+        | {group.set_name: frozenset(addresses) for group, addresses in members.items()},
         maps={DISPATCH.name: DISPATCH},
         verdicts={DISPATCH.name: {address: Verdict(Verb.GOTO, b.chain.name) for address, b in servers.items()}},
         chains={block.chain.name: block.chain for block in blocks},
     )
 
 
-def _members(group: Group, policy: Policy, endpoints: Mapping[Address, Endpoint]) -> frozenset[Address]:
-    criteria = [Census.CENSUS, *(criterion_of(rule.form) for rule in policy.rules)]
-    return frozenset(
-        address
-        for address, endpoint in endpoints.items()
-        if any(group in client_groups(criterion, endpoint) for criterion in criteria)
-    )
+def _members(groups: set[Group], policy: Policy, endpoints: Mapping[Address, Endpoint]) -> Mapping[Group, set[Address]]:
+    criteria = {Census.CENSUS, *(criterion_of(rule.form) for rule in policy.rules)}
+    members: dict[Group, set[Address]] = {group: set() for group in groups}
+    for address, endpoint in endpoints.items():
+        for criterion in criteria:
+            for group in groups.intersection(client_groups(criterion, endpoint)):
+                members[group].add(address)
+    return members

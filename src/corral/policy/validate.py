@@ -105,6 +105,8 @@ def _fields(
         return None
     fields = {str(key): member for key, member in value.items() if member is not None}
     for key in fields:
+        if faults.full:  # looking for what is near takes a while
+            break
         if key not in known:
             here = f"{where}.{key[:_LONGEST_QUOTE]}"
             faults.add(here, f"unknown key {_show(key)}{_near(key, known)}; allowed: {', '.join(known)}")
