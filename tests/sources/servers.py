@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,15 +24,15 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def http_server(handler: Handler) -> AsyncIterator[str]:
-    """Serves any path by `handler`; yields `http://127.0.0.1:<port>`."""
+async def http_server(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Serves any path by `handler`; yields `http://127.0.0.1:<port>`, or `https:`."""
     runner = web.ServerRunner(web.Server(handler), handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
         host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
+        yield f"{'https' if tls else 'http'}://{host}:{port}"
     finally:
         await runner.cleanup()
 
@@ -105,7 +106,7 @@ class Events:
         return self.refuse(request)
 
     @asynccontextmanager
-    async def serve(self) -> AsyncIterator[str]:
+    async def serve(self, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
         async with serve(
             self._handle,
             "127.0.0.1",
@@ -114,9 +115,10 @@ class Events:
             close_timeout=0.1,
             ping_interval=None,
             logger=_log,
+            ssl=tls,
         ) as server:
             host, port = server.sockets[0].getsockname()[:2]
-            yield f"http://{host}:{port}"
+            yield f"{'https' if tls else 'http'}://{host}:{port}"
 
 
 PING = json.dumps({"name": "ping"})

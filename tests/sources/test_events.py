@@ -15,13 +15,27 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from corral.errors import RefusedError, UnreachableError
+from corral.sources import slices
 from corral.sources.backoff import Backoff
 from corral.sources.credentials import Credentials
-from corral.sources.events import Changed, Connected, Disconnected, EventItem, EventSource, EventTiming
+from corral.sources.events import Changed, Connected, Disconnected, EventItem, EventSource, EventTiming, read_event
 from corral.types import Problem
+from corral.wire.directory import Reference
+from corral.wire.events import Event, Kind, event_of
+from corral.wire.resources import PlainContainer
 from tests.sources.servers import PING, Events, change, sends
+from tests.wire.documents import Json
 
-FAST = EventTiming(open=5, silence=5, close=0.1, refused=0.001)
+FAST = EventTiming(open=5, silence=5, close=0.1)
+
+
+def changed(message: object) -> Changed:
+    event = event_of(message)
+    assert isinstance(event, Event)
+    read = read_event(json.dumps(message).encode())
+    assert isinstance(read, Event)
+    assert read[:3] == event[:3]
+    return Changed(read)
 
 
 class Follower:
@@ -30,6 +44,7 @@ class Follower:
             Credentials.of(url, "access", "sesame"),
             timing=options.pop("timing", FAST),
             backoff=options.pop("backoff", Backoff(first=0.001, limit=0.002)),
+            refused=options.pop("refused", Backoff(first=0.001, limit=0.002)),
             **options,
         )
         self.items = self.source.messages()
@@ -60,15 +75,58 @@ async def following(events: Events, **options: Any) -> AsyncIterator[Follower]:
 async def test_what_changed_comes_in_order() -> None:
     messages = [change("1i1"), change("1i2"), {"name": "ping"}, {"name": "other"}, change("1i3")]
     async with following(Events([sends(*messages)])) as follower:
-        assert await follower.take(4) == [Connected(), *(Changed(message) for message in messages if len(message) > 1)]
+        assert await follower.take(4) == [Connected(), *(changed(message) for message in messages if len(message) > 1)]
         assert follower.source.status.connected
         assert follower.source.status.age() is not None
 
 
-async def test_an_older_message_never_takes_the_place_of_a_newer_one() -> None:
-    newer, older = ({**change("1i1", state=state), "time": time} for state, time in (("removed", 2), ("running", 1)))
-    async with following(Events([sends(newer, older, change("1i2"))])) as follower:
-        assert await follower.take(3) == [Connected(), Changed(newer), Changed(change("1i2"))]
+def at(time: object, resource_id: str = "1i1", **fields: object) -> Json:
+    return {**change(resource_id, **fields), "time": time}
+
+
+@pytest.mark.parametrize("taken", [False, True])
+async def test_what_is_out_of_date_is_left_out(taken: bool) -> None:
+    """Whether the newer message is still pending or not."""
+    go_on = asyncio.Event()
+
+    async def newer_first(connection: ServerConnection) -> None:
+        await connection.send(PING)
+        await connection.send(json.dumps(at(2, state="removed")))
+        if taken:
+            await go_on.wait()
+        for message in (at(1), at(1) | {"data": None}, at(1) | {"resourceType": "instance"}, at(1, "1i2")):
+            await connection.send(json.dumps(message))
+        await connection.wait_closed()
+
+    async with following(Events([newer_first])) as follower:
+        assert await follower.take(2) == [Connected(), changed(at(2, state="removed"))]
+        go_on.set()
+        assert await follower.next() == changed(at(1, "1i2"))
+
+
+async def test_a_server_whose_clock_was_set_back_is_listened_to() -> None:
+    async def tells_and_leaves(connection: ServerConnection) -> None:
+        await connection.send(PING)
+        await connection.send(json.dumps(at(2)))
+
+    async with following(Events([tells_and_leaves, sends(at(1))])) as follower:
+        assert await follower.take(2) == [Connected(), changed(at(2))]
+        assert isinstance(await follower.next(), Disconnected)
+        assert await follower.take(2) == [Connected(), changed(at(1))]
+
+
+async def test_a_hint_outdates_what_came_before() -> None:
+    hint = at(2) | {"data": None}
+    async with following(Events([sends(hint, at(1), at(1, "1i2"))])) as follower:
+        assert await follower.take(3) == [Connected(), changed(hint), changed(at(1, "1i2"))]
+
+
+@pytest.mark.parametrize("system", [False, "false"], ids=["quickly", "tolerantly"])
+def test_a_message_is_read(system: object) -> None:
+    event = read_event(json.dumps(change("1i1", system=system)).encode())
+    assert isinstance(event, Event)
+    assert event[:3] == (Kind.CHANGE, Reference("containers", "1i1"), None)
+    assert isinstance(event.resource, dict if system else PlainContainer)
 
 
 async def test_the_request() -> None:
@@ -94,7 +152,7 @@ async def test_a_connection_that_ends_is_opened_again(end: Any) -> None:
     async with following(Events([end, sends(change("1i1"))])) as follower:
         assert "connection was closed" in str(await follower.error())
         assert not follower.source.status.connected
-        assert await follower.take(2) == [Connected(), Changed(change("1i1"))]
+        assert await follower.take(2) == [Connected(), changed(change("1i1"))]
 
 
 @pytest.mark.parametrize("name", ["logout", "disconnect"])
@@ -146,23 +204,16 @@ async def test_accept_and_drop_is_no_hot_loop() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_bad_credentials_are_told_and_tried_seldom(status: int) -> None:
+async def test_bad_credentials_are_told_and_have_delays_of_their_own(status: int) -> None:
     answers = [Response(status, "no", Headers())]
     events = Events([sends()], refuse=lambda _: answers.pop() if answers else None)
-    backoff = RecordingBackoff(lambda: 1.0)
-    async with following(events, backoff=backoff, rng=lambda: 0.5) as follower:
+    backoff, refused = RecordingBackoff(lambda: 1.0), RecordingBackoff(lambda: 1.0)
+    async with following(events, backoff=backoff, refused=refused) as follower:
         error = await follower.error()
         assert isinstance(error, RefusedError)
         assert str(status) in str(error)
-        assert follower.source._delay(error) == pytest.approx(0.0015)
         assert await follower.next() == Connected()
-    assert backoff.delays == []
-
-
-def test_refused_means_half_a_minute_to_a_minute() -> None:
-    chances = iter([0.0, 1.0])
-    source = EventSource(Credentials.of("http://server", "a", "s"), rng=lambda: next(chances))
-    assert [source._delay(RefusedError("no")) for _ in range(2)] == [30, 60]
+    assert (backoff.delays, refused.delays) == ([], [0.001])
 
 
 async def test_an_error_of_the_server_is_retried() -> None:
@@ -179,7 +230,7 @@ async def test_a_large_message_does_not_end_the_session() -> None:
     async with following(Events([sends(large, change("1i2"))])) as follower:
         connected, *changes = await follower.take(3)
     assert connected == Connected()
-    assert changes == [Changed(large), Changed(change("1i2"))]
+    assert changes == [changed(large), changed(change("1i2"))]
 
 
 async def test_a_message_beyond_the_bound_ends_it() -> None:
@@ -191,8 +242,8 @@ async def test_a_message_beyond_the_bound_ends_it() -> None:
 @pytest.mark.parametrize("text", ["{", "", b"\xff\xfe", "[1]", "5", "nonsense" * 100])
 async def test_nonsense_is_a_problem_and_nothing_else(text: str | bytes) -> None:
     async with following(Events([sends(text, change("1i1"))])) as follower:
-        connected, problem, changed = await follower.take(3)
-    assert (connected, changed) == (Connected(), Changed(change("1i1")))
+        connected, problem, last = await follower.take(3)
+    assert (connected, last) == (Connected(), changed(change("1i1")))
     assert isinstance(problem, Problem)
     assert problem.where == "event"
     assert "given" in problem.message
@@ -206,7 +257,7 @@ async def test_a_slow_consumer_keeps_nobody_waiting() -> None:
         await connection.send(PING)
         for number in range(1000):
             await connection.send(json.dumps(change(f"1i{number % 10}", name=str(number))))
-        # Answered only once the client has read all that came before.
+        # Answered only once the client has received all that came before.
         await (await connection.ping())
         read.set()
         await connection.wait_closed()
@@ -215,9 +266,21 @@ async def test_a_slow_consumer_keeps_nobody_waiting() -> None:
         assert await follower.next() == Connected()
         async with asyncio.timeout(20):
             await read.wait()
+        for _ in range(2000):  # more turns than there are messages: the reader takes them all
+            await asyncio.sleep(0)
         items = await follower.take(10)
-    names = [item.message["data"]["resource"]["name"] for item in items if isinstance(item, Changed)]  # type: ignore[index]
-    assert names == [str(number) for number in range(990, 1000)]
+    assert items == [changed(change(f"1i{number % 10}", name=str(number))) for number in range(990, 1000)]
+
+
+async def test_the_reader_gives_way_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no time at all allowed for one turn, the consumer sees what would coalesce otherwise."""
+    monkeypatch.setattr(slices, "SLICE", 0.0)
+    messages = [change("1i1", name=str(number)) for number in range(100)]
+    items: list[EventItem] = []
+    async with following(Events([sends(*messages, change("1i2"))])) as follower:
+        while not items or items[-1] != changed(change("1i2")):
+            items.append(await follower.next())
+    assert items[:-1] == [Connected(), *map(changed, messages)]
 
 
 async def test_a_late_consumer_learns_the_last_state_last() -> None:
@@ -236,7 +299,7 @@ async def test_a_late_consumer_learns_the_last_state_last() -> None:
         async with asyncio.timeout(20):
             await third.wait()
         *changes, lost, found = await follower.take(5)
-    assert changes == [Changed(change(f"1i{number}")) for number in range(3)]
+    assert changes == [changed(change(f"1i{number}")) for number in range(3)]
     assert isinstance(lost, Disconnected)
     assert found == Connected()
 
@@ -267,7 +330,7 @@ async def test_an_unreachable_server() -> None:
     follower = Follower(url)
     async with aclosing(follower.items):
         assert "refused" in str(await follower.error())
-        assert await follower.error() is follower.source.status.last_error
+        assert str(await follower.error()) == follower.source.status.last_error
 
 
 async def test_a_server_that_does_not_answer_the_handshake() -> None:
@@ -297,7 +360,7 @@ async def test_a_fault_of_our_own_reaches_the_consumer(monkeypatch: pytest.Monke
     def broken(_: object) -> object:
         raise KeyError("a fault")
 
-    monkeypatch.setattr("corral.sources.events.kind_of", broken)
+    monkeypatch.setattr("corral.sources.events.quick_event", broken)
     async with following(Events([sends(change("1i1"))])) as follower:
         assert await follower.next() == Connected()
         with pytest.raises(KeyError, match="a fault"):

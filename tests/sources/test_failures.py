@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
-import orjson
+import msgspec
 import pytest
 import websockets.exceptions
 from websockets.datastructures import Headers
@@ -64,7 +64,7 @@ def test_words(error: Exception, text: str) -> None:
 
 def test_json_that_is_none() -> None:
     with pytest.raises(UnreachableError, match="the answer is no JSON"), mapped("asked"):
-        orjson.loads("<html>")
+        msgspec.json.decode("<html>")
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), ValueError("b"), asyncio.CancelledError()])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
@@ -10,10 +11,11 @@ from aiohttp import web
 
 from corral.model.entities import Snapshot
 from corral.sources.backoff import Backoff
-from corral.sources.metadata import MetadataSource, MetadataTiming
+from corral.sources.metadata import MetadataSource, MetadataTiming, read_document
 from corral.sources.status import SourceStatus
+from corral.wire.metadata import SnapshotDecoder
 from tests.sources.servers import Handler, Metadata
-from tests.wire.documents import container
+from tests.wire.documents import container, root
 
 FAST = MetadataTiming(max_wait=1, slack=5, read=5, interval=0)
 
@@ -324,3 +326,39 @@ async def test_closing_leaves_no_task_behind() -> None:
             await anext(snapshots)
         left = asyncio.all_tasks() - before
         assert not [task for task in left if "corral" in repr(task)]
+
+
+async def test_a_server_that_does_not_know_how_to_wait_is_asked_now_and_then() -> None:
+    metadata = Metadata()
+    loop = asyncio.get_running_loop()
+    async with following(metadata, timing=MetadataTiming(max_wait=1, interval=0.2)) as follower:
+        await follower.next()
+        metadata.faults = [answers('"v1"')] * 3
+        metadata.requests.clear()
+        started = loop.time()
+        waiting = asyncio.create_task(follower.uuids())
+        while metadata.faults:
+            metadata.arrival.clear()
+            await metadata.arrival.wait()
+        metadata.publish_container("c2")
+        assert await waiting == {"c2"}
+    assert loop.time() - started > 0.3
+
+
+async def test_others_have_their_turns_while_a_document_is_read() -> None:
+    turns, reading = 0, True
+
+    async def other() -> None:
+        nonlocal turns
+        while reading:
+            turns += 1
+            await asyncio.sleep(0)
+
+    body = json.dumps(root(containers=[container(f"c{number}") for number in range(5000)])).encode()
+    task = asyncio.create_task(other())
+    snapshot = await read_document(SnapshotDecoder(), body)
+    reading = False
+    await task
+    assert len(snapshot.containers) == 5000
+    # Some 30 ms of work in slices of one.
+    assert turns > 5

@@ -45,10 +45,10 @@ class Api:
 
 
 @asynccontextmanager
-async def asking(api: Api, **options: Any) -> AsyncIterator[RancherClient]:
+async def asking(api: Api, kind: type[RancherClient] = RancherClient, **options: Any) -> AsyncIterator[RancherClient]:
     async with (
         http_server(api.handle) as url,
-        RancherClient(Credentials.of(f"{url}/v1", "access", "sesame"), **options) as client,
+        kind(Credentials.of(f"{url}/v1", "access", "sesame"), **options) as client,
     ):
         yield client
 
@@ -223,3 +223,16 @@ async def test_the_secret_is_shown_nowhere() -> None:
 async def test_a_client_out_of_its_context() -> None:
     with pytest.raises(RuntimeError, match="outside its context"):
         await RancherClient(Credentials.of("http://server", "a", "s")).collection("hosts")
+
+
+async def test_the_status_tells_whether_the_api_answers() -> None:
+    """What it denies is an answer, too."""
+    api = Api({"/v2-beta/hosts": page(), "/v2-beta/services/1s1": web.Response(status=503)})
+    async with asking(api) as client:
+        await client.probe()
+        assert (client.status.connected, api.requests) == (True, ["/v2-beta/hosts?limit=1"])
+        with pytest.raises(UnreachableError):
+            await client.resource("services", "1s1")
+        assert (client.status.connected, client.status.failures) == (False, 1)
+        assert await client.resource("services", "1s2") is None
+        assert (client.status.connected, client.status.failures) == (True, 0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import weakref
+
 from corral.errors import RefusedError, UnreachableError
 from corral.sources.status import SourceStatus
 
@@ -60,3 +62,46 @@ def test_ages() -> None:
         "last_error": "down",
         "failures": 2,
     }
+
+
+def test_silence_is_since_the_last_answer_and_none_while_it_is_connected() -> None:
+    recorder = Recorder()
+    status = SourceStatus("metadata", clock=recorder.clock)
+    recorder.now += 3
+    assert status.silence() == 3
+    status.succeeded()
+    recorder.now += 60
+    assert status.silence() == 0
+    status.failed(UnreachableError("down"))
+    assert (status.silence(), status.unchanged_for()) == (60, 0)
+    recorder.now += 5
+    assert (status.silence(), status.unchanged_for()) == (65, 5)
+
+
+def test_what_is_forgotten_is_told_anew() -> None:
+    recorder = Recorder()
+    status = SourceStatus("api", on_change=recorder.changed)
+    status.forget()
+    status.failed(UnreachableError("down"))
+    status.forget()
+    status.failed(UnreachableError("down"))
+    assert recorder.seen == [(False, "down"), (False, "None"), (False, "down")]
+
+
+def test_what_was_refused_is_not_kept() -> None:
+    """The traceback of an error holds all that its functions held: a document of 200 MB, say."""
+
+    class Answer:
+        """As large as it likes."""
+
+    def refused(answer: Answer) -> None:
+        raise UnreachableError("no JSON")
+
+    status, answer = SourceStatus("metadata"), Answer()
+    alive = weakref.ref(answer)
+    try:
+        refused(answer)
+    except UnreachableError as error:
+        status.failed(error)
+    del answer
+    assert (status.last_error, alive()) == ("no JSON", None)

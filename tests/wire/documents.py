@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 Json = dict[str, Any]
+
+
+def sent(value: object) -> bytes:
+    """As the server sends it."""
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def container(uuid: str = "c1", **fields: Any) -> Json:

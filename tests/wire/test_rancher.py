@@ -3,29 +3,29 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from corral.model.entities import DEAD_STATES, ServiceKey, StackKey
 from corral.model.updates import ContainerUpdate, NetworkUpdate, ServiceUpdate, StackUpdate, Update
 from corral.types import Address
 from corral.wire.directory import Reference
-from corral.wire.rancher import EventTranslator, Kind, Translation, kind_of, reference_of
+from corral.wire.events import Event, Kind, event_of
+from corral.wire.rancher import EventTranslator, Translation
 
 Json = dict[str, Any]
 SHOP = StackKey("", "shop")
 WEB = ServiceKey("", "shop", "web")
 
 
-def event(resource_type: str, resource: object, resource_id: str = "1x1") -> Json:
-    return {
+def event(resource_type: str, resource: object) -> Event:
+    message = {
         "name": "resource.change",
-        "id": "message",
-        "time": 1,
         "resourceType": resource_type,
-        "resourceId": resource.get("id", resource_id) if isinstance(resource, dict) else resource_id,
+        "resourceId": resource.get("id", "1x1") if isinstance(resource, dict) else "1x1",
         "data": {"resource": resource},
     }
+    read = event_of(message)
+    assert isinstance(read, Event)
+    return read
 
 
 def container(**fields: Any) -> Json:
@@ -161,7 +161,7 @@ def test_what_is_learned_resolves(translator: EventTranslator) -> None:
     translator.learn("services", [service(id="1s9", name="cart", stackId="1st9", linkedServices={})])
     assert translator.translate(message).unresolved == (Reference("stacks", "1st9"),)
     translator.learn("stacks", [{"id": "1st9", "name": "other"}])
-    (update,) = updates(translator, "container", message["data"]["resource"])
+    (update,) = translator.translate(message).updates
     assert isinstance(update, ContainerUpdate)
     assert update.fields["service"] == ServiceKey("", "other", "cart")
     assert update.fields["stack"] == StackKey("", "other")
@@ -281,10 +281,11 @@ def test_a_host_is_only_learned(translator: EventTranslator) -> None:
     assert update.fields["host"] == "h2"
 
 
-def test_a_whole_collection_replaces_what_was_known(translator: EventTranslator) -> None:
+def test_what_is_not_there_any_more_is_forgotten(translator: EventTranslator) -> None:
     translator.learn("hosts", [{"id": "1h2", "uuid": "h2"}])
     assert translator.translate(event("container", container())).unresolved == ()
-    translator.learn("hosts", [{"id": "1h2", "uuid": "h2"}], whole=True)
+    translator.forget_others("hosts", {Reference("hosts", "1h2")})
+    assert translator.translate(event("container", container(hostId="1h2"))).unresolved == ()
     assert translator.translate(event("container", container())).unresolved == (Reference("hosts", "1h1"),)
 
 
@@ -297,35 +298,14 @@ def test_what_a_collection_says(translator: EventTranslator) -> None:
         translator.learn("volumes", [{}])
 
 
-@pytest.mark.parametrize(
-    ("message", "kind"),
-    [
-        ({"name": "ping"}, Kind.PING),
-        ({"name": "logout"}, Kind.LOGOUT),
-        ({"name": "disconnect"}, Kind.LOGOUT),
-        ({"name": "service.kubernetes.change"}, Kind.IGNORED),
-        (event("volume", {}), Kind.IGNORED),
-        ({"name": "resource.change", "resourceType": "container"}, Kind.IGNORED),
-        ({"name": "resource.change", "resourceType": "container", "resourceId": "1i1"}, Kind.HINT),
-        (event("container", None), Kind.HINT),
-        (event("container", container()), Kind.CHANGE),
-        ([], Kind.IGNORED),
-    ],
-    ids=repr,
-)
-def test_kinds(message: object, kind: Kind) -> None:
-    assert kind_of(message) is kind
-    assert EventTranslator().translate(message).kind is kind
+def test_a_hint_is_to_be_looked_up(translator: EventTranslator) -> None:
+    hint = Event(Kind.HINT, Reference("containers", "1i7"))
+    assert translator.translate(hint) == Translation(Kind.HINT, unresolved=(Reference("containers", "1i7"),))
 
 
-def test_a_hint_refers_to_the_resource_itself() -> None:
-    translation = EventTranslator().translate(event("instance", None, "1i7"))
-    assert translation.unresolved == (Reference("containers", "1i7"),)
-
-
-def test_the_resource_tells_what_the_message_does_not() -> None:
-    message = {"name": "resource.change", "data": {"resource": container()}}
-    assert reference_of(message) == Reference("containers", "1i1")
+@pytest.mark.parametrize("kind", [Kind.PING, Kind.LOGOUT, Kind.IGNORED])
+def test_what_is_about_no_resource_says_nothing(translator: EventTranslator, kind: Kind) -> None:
+    assert translator.translate(Event(kind)) == Translation(kind)
 
 
 @pytest.mark.parametrize(
@@ -411,38 +391,6 @@ def test_what_is_odd_is_told_of_what_is_unresolved_too(translator: EventTranslat
     assert [problem.message for problem in translation.problems] == ["name: 5 given; a string is allowed"]
 
 
-def at(time: object, **fields: Any) -> Json:
-    return event("container", container(**fields)) | {"time": time}
-
-
-def test_an_event_that_is_out_of_date_is_ignored(translator: EventTranslator) -> None:
-    removed = translator.translate(at(2000, state="removed"))
-    assert removed.updates == (ContainerUpdate("c1", {"state": "removed"}),)
-    assert translator.translate(at(1999)) == Translation(Kind.IGNORED)
-    assert translator.translate(at(1999) | {"data": None}) == Translation(Kind.IGNORED)
-    assert translator.translate(at(1999, id="1i2", uuid="c2")).updates
-    assert translator.translate(at(2000)).updates
-    assert translator.translate(at(2001)).updates
-    assert translator.translate(at(2000)).kind is Kind.IGNORED
-
-
-def test_a_hint_outdates_what_came_before(translator: EventTranslator) -> None:
-    assert translator.translate(at(2000) | {"data": None}).kind is Kind.HINT
-    assert translator.translate(at(1999)).kind is Kind.IGNORED
-
-
-def test_out_of_date_is_told_by_resource_not_by_its_type(translator: EventTranslator) -> None:
-    assert translator.translate(at(2000)).updates
-    assert translator.translate(at(1999) | {"resourceType": "instance"}).kind is Kind.IGNORED
-
-
-@pytest.mark.parametrize("time", [None, "1999", 1999.5, [], True])
-def test_an_event_without_a_time_is_taken_as_it_comes(translator: EventTranslator, time: object) -> None:
-    assert translator.translate(at(2000)).updates
-    assert translator.translate(at(time)).updates
-    assert translator.translate(at(1999)).kind is Kind.IGNORED
-
-
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -459,27 +407,13 @@ def test_whose_a_container_is(translator: EventTranslator, given: Json, told: Js
     assert {name: value for name, value in update.fields.items() if name in ("service", "stack")} == told
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
-TYPES = {"container": container(), "service": service(), "stack": STACK, "network": NETWORK, "host": HOST}
-
-
-@given(JSON)
-def test_any_json_is_translated(message: object) -> None:
-    translation = EventTranslator().translate(message)
-    assert translation.updates == ()
-
-
-@given(st.sampled_from(sorted(TYPES)), st.data())
-def test_any_field_may_be_anything(resource_type: str, data: st.DataObject) -> None:
-    resource = dict(TYPES[resource_type])
-    resource[data.draw(st.sampled_from(sorted(resource)))] = data.draw(JSON)
-    message = event(resource_type, resource)
-    message[data.draw(st.sampled_from([*sorted(message), "other"]))] = data.draw(JSON)
-    translation = EventTranslator().translate(message)
-    assert all(problem.where and problem.message for problem in translation.problems)
-    updated = [update.uuid for update in translation.updates if isinstance(update, ContainerUpdate | NetworkUpdate)]
-    assert updated in ([], [resource["uuid"]])
+@pytest.mark.parametrize("depth", [100, 1000])
+def test_a_policy_nested_too_deeply_to_be_compared_is_one_that_is_refused(
+    translator: EventTranslator, depth: int
+) -> None:
+    deep: Any = []
+    for _ in range(depth):
+        deep = [deep]
+    (update,) = translator.translate(event("network", NETWORK | {"policy": deep})).updates
+    assert isinstance(update, NetworkUpdate)
+    assert update.fields["policy"] == "what is nested too deeply"

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from corral.wire.resources import COLLECTIONS, ContainerResource, Resource, ServiceResource, without_nulls
+from corral.wire.resources import (
+    COLLECTIONS,
+    ContainerResource,
+    PlainContainer,
+    Resource,
+    ServiceResource,
+    without_nulls,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,16 @@ def test_what_was_mentioned_is_known() -> None:
     read = ContainerResource.model_validate({"id": "1i1", "uuid": "c1", "primaryIpAddress": None, "extra": 1})
     assert read.model_fields_set == {"id", "uuid", "address"}
     assert "labels" not in ServiceResource.model_validate({"id": "1", "name": "a", "stackId": "2"}).model_fields_set
+
+
+def test_a_plain_container_has_the_same_fields() -> None:
+    names = {name: field.alias or name for name, field in ContainerResource.model_fields.items()}
+    assert names == dict(zip(PlainContainer.__struct_fields__, PlainContainer.__struct_encode_fields__, strict=True))
+
+
+def test_what_was_not_mentioned_stays_so() -> None:
+    read = ContainerResource.model_validate({"id": "1i1", "uuid": "c1", "state": "Running"})
+    assert PlainContainer.of(read) == PlainContainer(id="1i1", uuid="c1", state="running")
 
 
 @pytest.mark.parametrize("links", [{"a": 5}, {"a": ""}, "1s1", [None]])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from corral.wire.sidekicks import derived_primaries
+from corral.wire.sidekicks import Member, derived_primaries, member_of
 from tests.wire.documents import Json
 
 
@@ -11,7 +11,7 @@ def member(name: str, sidekicks: object = None, **fields: object) -> Json:
 
 
 def primaries(*members: object) -> dict[str, str]:
-    derived = derived_primaries(members)
+    derived = derived_primaries([member_of(member) for member in members])
     return {
         member["name"]: derived[index]
         for index, member in enumerate(members)
@@ -56,4 +56,9 @@ def test_a_primary_that_is_named_counts() -> None:
     ],
 )
 def test_in_doubt_a_sidekick_is_on_its_own(members: tuple[object, ...]) -> None:
-    assert derived_primaries(members) == {}
+    assert derived_primaries([member_of(member) for member in members]) == {}
+
+
+@pytest.mark.parametrize("odd", [5, None, [], {"name": 5, "stack_name": [], "sidekicks": [7], "stack_uuid": {}}])
+def test_what_is_no_service_says_nothing(odd: object) -> None:
+    assert member_of(odd) == Member()

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
-import orjson
+import msgspec
 
 from corral.errors import UnreachableError, UsageError
+from corral.sources.http import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class AgentClient:
 def error_of(body: bytes) -> str:
     """What an agent says is wrong; of somebody else's answer the beginning."""
     try:
-        said = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        said = parse_json(body)
+    except msgspec.DecodeError:
         said = None
     return str(said["error"]) if isinstance(said, dict) and "error" in said else body[:200].decode(errors="replace")

@@ -27,6 +27,10 @@ class CoalescingQueue(Generic[Item]):
         self._pending.pop(key, None)
         self.put(key, item)
 
+    def pending(self, key: Hashable) -> Item | None:
+        """What waits under that key."""
+        return self._pending.get(key)
+
     def close(self) -> None:
         """No more items will come."""
         self._closed = True

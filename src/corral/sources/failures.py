@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import aiohttp
-import orjson
+import msgspec
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -29,9 +30,12 @@ FAILURES = (
     OSError,
     TimeoutError,
     EOFError,
-    orjson.JSONDecodeError,
+    msgspec.DecodeError,
     UnicodeError,
 )
+
+# OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
+_HOSTNAME_MISMATCH, _ADDRESS_MISMATCH = 62, 64
 
 _PHRASES: Mapping[type[BaseException], str] = {
     aiohttp.ClientSSLError: "TLS fails",
@@ -45,9 +49,10 @@ _PHRASES: Mapping[type[BaseException], str] = {
     ConnectionClosed: "the connection was closed",
     SecurityError: "the server is not to be trusted",
     InvalidHandshake: "no websocket is offered",
-    orjson.JSONDecodeError: "the answer is no JSON",
+    msgspec.DecodeError: "the answer is no JSON",
     TimeoutError: "no answer in time",
     ConnectionRefusedError: "the connection is refused",
+    ssl.SSLError: "TLS fails",
     UnicodeError: "the address is not valid",
 }
 
@@ -56,11 +61,23 @@ def failure(error: BaseException, what: str) -> UnreachableError:
     """Our error for one of FAILURES; `what` says what was asked, without credentials."""
     if isinstance(error, InvalidStatus):
         return status_failure(error.response.status_code, what)
+    # aiohttp's is one by name only: what OpenSSL said is inside.
+    certificate = getattr(error, "certificate_error", error)
+    if isinstance(certificate, ssl.SSLCertVerificationError):
+        return _certificate_failure(certificate, what)
     phrase = next((text for kind, text in _PHRASES.items() if isinstance(error, kind)), "")
     if not phrase and isinstance(error, aiohttp.ClientConnectorError):
         return failure(error.os_error, what)
     detail = str(error) or type(error).__name__
     return UnreachableError(f"{what}: {phrase or 'it can not be reached'} ({detail})")
+
+
+def _certificate_failure(error: ssl.SSLCertVerificationError, what: str) -> UnreachableError:
+    # What OpenSSL did not raise itself lacks both.
+    mismatch = getattr(error, "verify_code", 0) in {_HOSTNAME_MISMATCH, _ADDRESS_MISMATCH}
+    said = getattr(error, "verify_message", error)
+    remedy = "use the name that it is for" if mismatch else "set CORRAL_CA_FILE to its authority's, as PEM"
+    return UnreachableError(f"{what}: the server's certificate is not trusted ({said}): {remedy}")
 
 
 def status_failure(status: int, what: str, detail: str = "") -> UnreachableError:

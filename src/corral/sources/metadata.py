@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import aiohttp
-import orjson
+from msgspec import DecodeError
 
 from corral.errors import UnreachableError
 from corral.model.entities import Snapshot
 from corral.sources.backoff import Backoff
 from corral.sources.failures import mapped, status_failure
 from corral.sources.http import MEBIBYTE, parse_json, read_bounded
+from corral.sources.slices import Slices
 from corral.sources.status import SourceStatus
 from corral.wire.fields import shown
 from corral.wire.metadata import SnapshotDecoder
@@ -23,6 +25,10 @@ VERSION_LIMIT = 1024
 VERSION_CHARACTERS = 256
 # The service is on this very host, so trying often is cheap, and it should be followed soon after it heals.
 FIRST_DELAY, LONGEST_DELAY = 0.2, 1.5
+
+# Seconds of reading a document without a turn for others. An event takes several turns until it is in the kernel, and
+# is not to wait for what comes seconds late anyway.
+SLICE = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +103,16 @@ class MetadataSource:
         is therefore read *before* it and polled with *after* it: what changes in between makes the next poll
         answer at once. The document may be newer than its version, never older.
         """
+        asked = time.monotonic()
         version = await self._version(session, seen if wait else None)
         if version == seen:
+            # A server that does not know how to wait would be asked without a pause.
+            await asyncio.sleep(asked + self._timing.interval - time.monotonic() if wait else 0)
             return None
         if await self._paused():
             version = await self._version(session, None)
         body = await self._get(session, self._url, self._timing.read, self._size_limit)
-        # Translating takes a while in a large environment; a thread lets the loop turn meanwhile.
-        return version, await asyncio.to_thread(self._decode, decoder, body)
+        return version, await read_document(decoder, body)
 
     async def _paused(self) -> bool:
         """Keep the minimum interval between full reads; whether that took a pause."""
@@ -127,8 +135,8 @@ class MetadataSource:
     def _checked_version(self, body: bytes) -> str:
         """Opaque text, sent as a JSON string or bare."""
         try:
-            decoded = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            decoded = parse_json(body)
+        except DecodeError:
             decoded = body.decode(errors="replace").strip()
         version = decoded if isinstance(decoded, str) else body.decode().strip()
         if not 0 < len(version) <= VERSION_CHARACTERS or "<" in version or not version.isprintable():
@@ -151,6 +159,14 @@ class MetadataSource:
                     raise status_failure(response.status, url)
                 return await read_bounded(response, limit, url)
 
-    def _decode(self, decoder: SnapshotDecoder, body: bytes) -> Snapshot:
-        with mapped(self._url):
-            return decoder.decode(parse_json(body))
+
+async def read_document(decoder: SnapshotDecoder, body: bytes) -> Snapshot:
+    """The snapshot, made in slices on the loop: a thread would keep the interpreter's lock from it for longer."""
+    steps, slices = decoder.steps(body), Slices(SLICE)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            snapshot: Snapshot = end.value
+            return snapshot
+        await slices.rest()

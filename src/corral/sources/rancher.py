@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, urljoin
 
 import aiohttp
-import orjson
+import msgspec
 
 from corral.errors import UnreachableError
 from corral.sources.credentials import Credentials, origin
 from corral.sources.failures import REFUSALS, mapped, status_failure
 from corral.sources.http import MEBIBYTE, parse_json, read_bounded
+from corral.sources.status import SourceStatus
 from corral.wire.fields import shown
 
 PAGE = 1000
@@ -57,7 +58,9 @@ class RancherClient:
         tls: ssl.SSLContext | None = None,
         timeout: float = 30.0,
         size_limit: int = 64 * MEBIBYTE,
+        status: SourceStatus | None = None,
     ) -> None:
+        self.status = status or SourceStatus("api")
         self._credentials = credentials
         self._tls = tls
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 5.0))
@@ -83,19 +86,26 @@ class RancherClient:
             self._session = None
 
     async def collection(self, name: str) -> list[object]:
-        """All resources of a collection, page after page."""
-        resources: list[object] = []
+        """All resources of a collection."""
+        return [resource async for page in self.pages(name) for resource in page]
+
+    async def pages(self, name: str) -> AsyncGenerator[list[object]]:
+        """The same, page after page: what the API says of 65,534 containers is hundreds of megabytes."""
         url = f"{self._credentials.base}/{quote(name, safe='')}?limit={PAGE}"
         for _ in range(PAGES):
             page = await self._object("GET", url)
             if not isinstance(page.get("data"), list):
                 raise UnreachableError(f"{url}: a collection is expected, {shown(page)} given")
-            resources += page["data"]
+            yield page["data"]
             following = self._next_page(url, page)
             if following is None:
-                return resources
+                return
             url = following
         raise UnreachableError(f"{self._credentials.base}/{name}: more than {PAGES} pages")
+
+    async def probe(self) -> None:
+        """Ask for next to nothing, to see whether the API answers."""
+        await self._object("GET", f"{self._credentials.base}/hosts?limit=1")
 
     def _next_page(self, url: str, page: Mapping[str, Any]) -> str | None:
         pagination = page.get("pagination")
@@ -125,7 +135,20 @@ class RancherClient:
         return f"{self._credentials.base}/{quote(collection, safe='')}/{quote(resource_id, safe='')}"
 
     async def _object(self, method: str, url: str, change: object = None) -> dict[str, Any]:
-        """The object that a request answers. Redirects are followed on the same origin only, and only for GET."""
+        """The object that a request answers, its success or failure noted. What the API denies is an answer, too."""
+        try:
+            answer = await self._answer(method, url, change)
+        except ApiError:
+            self.status.succeeded()
+            raise
+        except UnreachableError as error:
+            self.status.failed(error)
+            raise
+        self.status.succeeded()
+        return answer
+
+    async def _answer(self, method: str, url: str, change: object) -> dict[str, Any]:
+        """Redirects are followed on the same origin only, and only for GET."""
         status, body, location = await self._request(method, url, change)
         for _ in range(REDIRECT_HOPS):
             if not location or method != "GET" or status not in REDIRECTS:
@@ -144,7 +167,7 @@ class RancherClient:
         if self._session is None:
             raise RuntimeError("the client is used outside its context")
         what = f"{method} {url}"
-        data = None if change is None else orjson.dumps(change)
+        data = None if change is None else msgspec.json.encode(change)
         headers = {} if data is None else {"Content-Type": "application/json"}
         with mapped(what):
             async with self._session.request(
@@ -177,8 +200,8 @@ def _network_policy(network: Mapping[str, Any]) -> NetworkPolicy:
 def _api_failure(status: int, body: bytes, what: str) -> UnreachableError:
     """The API's own words (`{"type":"error", …}`), as far as there are any."""
     try:
-        error = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        error = parse_json(body)
+    except msgspec.DecodeError:
         error = {}
     said = (
         {key: str(error[key]) for key in ("code", "fieldName", "message") if error.get(key)}

@@ -41,10 +41,9 @@ def _without(value: object, paths: Sequence[Path]) -> object:
     """A copy of `value` without what the paths lead to."""
     if not paths or not isinstance(value, dict | list):
         return value
+    below: dict[str | int, list[Path]] = {}
+    for path in paths:
+        below.setdefault(path[0], []).append(path[1:])
     items: Iterable[tuple[str | int, object]] = value.items() if isinstance(value, dict) else enumerate(value)
-    kept = {
-        key: _without(item, [path[1:] for path in paths if path[0] == key])
-        for key, item in items
-        if (key,) not in paths
-    }
+    kept = {key: _without(item, below.get(key, ())) for key, item in items if () not in below.get(key, ())}
     return kept if isinstance(value, dict) else list(kept.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -48,8 +48,10 @@ class Directory:
     def forget(self, reference: Reference) -> None:
         getattr(self, reference.collection).pop(reference.id, None)
 
-    def forget_all(self, collection: str) -> None:
-        getattr(self, collection).clear()
+    def forget_others(self, collection: str, ids: Set[str]) -> None:
+        known = getattr(self, collection)
+        for resource_id in known.keys() - ids:
+            del known[resource_id]
 
     def add_stack(self, resource_id: str, name: str) -> StackKey:
         key = self.stacks[resource_id] = StackKey(OWN_ENVIRONMENT, name)
@@ -59,49 +61,42 @@ class Directory:
         names = frozenset(sidekick.name for sidekick in service.sidekicks)
         self.services[service.id] = KnownService(service.name, service.stack, names)
 
-    def host(self, resource_id: str) -> str:
-        """The uuid of a host. Raises UnresolvedError, as all look-ups do."""
-        return _found(self.hosts, "hosts", resource_id)
-
-    def network(self, resource_id: str) -> str:
-        return _found(self.networks, "networks", resource_id)
-
-    def container(self, resource_id: str) -> str:
-        return _found(self.containers, "containers", resource_id)
-
-    def stack(self, resource_id: str) -> StackKey:
-        return _found(self.stacks, "stacks", resource_id)
-
-    def service(self, resource_id: str) -> ServiceKey:
-        """The key of a service, not of one of its sidekicks."""
-        known = _found(self.services, "services", resource_id)
-        return ServiceKey(OWN_ENVIRONMENT, self.stack(known.stack).name, known.name)
-
-    def sidekicks(self, resource_id: str) -> frozenset[str]:
-        return _found(self.services, "services", resource_id).sidekicks
-
-
-def _found(known: Mapping[str, Known], collection: str, resource_id: str) -> Known:
-    if resource_id not in known:
-        raise UnresolvedError(Reference(collection, resource_id))
-    return known[resource_id]
-
 
 class Lookups:
-    """Makes several look-ups and gathers what all of them could not resolve."""
+    """Looks references up and gathers what is not known: each answer is None then, and `done` tells."""
 
-    def __init__(self) -> None:
-        self._unresolved: dict[Reference, None] = {}
+    __slots__ = ("_directory", "_missing")
 
-    def take(self, find: Callable[[str], Known], resource_id: str) -> Known | None:
-        """What was found, or None for now: `done` tells then."""
-        try:
-            return find(resource_id)
-        except UnresolvedError as error:
-            self._unresolved.update(dict.fromkeys(error.references))
-            return None
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._missing: list[Reference] = []
+
+    def host(self, resource_id: str) -> str | None:
+        """The uuid of a host."""
+        return self._found(self._directory.hosts, "hosts", resource_id)
+
+    def network(self, resource_id: str) -> str | None:
+        return self._found(self._directory.networks, "networks", resource_id)
+
+    def container(self, resource_id: str) -> str | None:
+        return self._found(self._directory.containers, "containers", resource_id)
+
+    def stack(self, resource_id: str) -> StackKey | None:
+        return self._found(self._directory.stacks, "stacks", resource_id)
+
+    def service(self, resource_id: str) -> ServiceKey | None:
+        """The key of a service, not of one of its sidekicks."""
+        known = self._found(self._directory.services, "services", resource_id)
+        stack = None if known is None else self.stack(known.stack)
+        return None if known is None or stack is None else ServiceKey(OWN_ENVIRONMENT, stack.name, known.name)
 
     def done(self) -> None:
         """Raise UnresolvedError with all that was missed."""
-        if self._unresolved:
-            raise UnresolvedError(*self._unresolved)
+        if self._missing:
+            raise UnresolvedError(*dict.fromkeys(self._missing))
+
+    def _found(self, known: Mapping[str, Known], collection: str, resource_id: str) -> Known | None:
+        found = known.get(resource_id)
+        if found is None:
+            self._missing.append(Reference(collection, resource_id))
+        return found

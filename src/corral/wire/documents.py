@@ -1,7 +1,9 @@
 """The metadata's objects: the fields of each that policy depends on.
 
-Expendable is what neither identifies an object nor says where it is: a lost name, link or label costs less than
-the object with all that it says besides.
+Containers, services and stacks come in thousands, and nearly all of them hold nothing odd. A `Plain` one is decoded in
+a single pass that skips the rest of the object. What is not plain is read tolerantly, by the model of the same fields
+that knows what is allowed and says what is not. Expendable is what neither identifies an object nor says where it is:
+a lost name, link or label costs less than the object with all that it says besides.
 """
 
 from __future__ import annotations
@@ -9,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
+from msgspec import Meta, Raw, Struct
 from pydantic import AliasPath, BeforeValidator, Field
 
 from corral.wire.fields import (
     Flag,
     Identity,
+    Judged,
     Labels,
     LinkedUuids,
     LinkTargets,
@@ -23,6 +27,9 @@ from corral.wire.fields import (
     Text,
     WireModel,
 )
+from corral.wire.nested import Identified
+
+NotEmpty = Annotated[str, Meta(min_length=1)]
 
 
 def _cni_documents(value: object) -> Mapping[str, object]:
@@ -63,6 +70,23 @@ class ContainerDocument(WireModel):
     links: LinkedUuids = frozenset()
 
 
+class PlainContainer(Struct, frozen=True, gc=False):
+    uuid: NotEmpty
+    name: str | None = None
+    primary_ip: str | None = None
+    network_uuid: str | None = None
+    network_from_container_uuid: str | None = None
+    host_uuid: str | None = None
+    state: str | None = None
+    system: bool | None = None
+    stack_uuid: str | None = None
+    stack_name: str | None = None
+    service_uuid: str | None = None
+    service_name: str | None = None
+    labels: dict[str, str] | None = None
+    links: dict[str, str | None] | list[str | None] | None = None
+
+
 class ServiceDocument(WireModel):
     expendable: ClassVar[tuple[str, ...]] = (
         "kind", "system", "labels", "labels.*", "links", "links.*", "primary_service_name",
@@ -83,12 +107,49 @@ class ServiceDocument(WireModel):
     )
 
 
+class PlainPortRule(Struct, frozen=True, gc=False):
+    service: str | None = None
+    selector: str | None = None
+    container_uuid: str | None = None
+    environment: str | None = None
+    region: str | None = None
+
+
+class PlainBalancer(Struct, frozen=True, gc=False):
+    port_rules: list[PlainPortRule] | None = None
+
+
+class PlainService(Struct, frozen=True, gc=False):
+    """Nested are copies, or, in older versions, names."""
+
+    name: NotEmpty
+    uuid: str | None = None
+    stack_uuid: str | None = None
+    stack_name: str | None = None
+    kind: str | None = None
+    system: bool | None = None
+    labels: dict[str, str] | None = None
+    links: dict[str, Raw] | list[str] | None = None
+    primary_service_name: str | None = None
+    lb_config: PlainBalancer | None = None
+    sidekicks: list[str] | None = None
+    containers: list[Identified | str] | None = None
+
+
 class StackDocument(WireModel):
     expendable: ClassVar[tuple[str, ...]] = ("uuid", "system")
 
     name: NamedIdentity
     uuid: Text = ""
     system: Flag = False
+
+
+class PlainStack(Struct, frozen=True, gc=False):
+    name: NotEmpty
+    uuid: str | None = None
+    system: bool | None = None
+    environment_name: str | None = None
+    services: list[Identified | str] | None = None
 
 
 class HostDocument(WireModel):
@@ -118,8 +179,8 @@ class NetworkDocument(WireModel):
     cni: Annotated[dict[str, CniDocument], BeforeValidator(_cni_documents)] = Field(
         default_factory=dict, validation_alias=AliasPath("metadata", "cniConfig")
     )
-    policy: Any = None
-    default_policy_action: Any = None
+    policy: Judged = None
+    default_policy_action: Judged = None
 
 
 class EnvironmentDocument(WireModel):

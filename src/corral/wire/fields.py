@@ -7,7 +7,7 @@ is never guessed. What of an object may be given up, rather than the object, its
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -15,7 +15,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from corral.types import Address, Problem
 
 SHOWN_CHARACTERS = 80
+SHOWN_FAULTS = 5
 EACH = "*"
+NO_LINKS: frozenset[str] = frozenset()
+
+_OCTETS = {str(number): number for number in range(256)}
+_NO_ADDRESS = "an IPv4 address, such as 10.42.0.1, or null is allowed"
+DEEPEST = 50
 
 # pydantic's error types, in an operator's words.
 _ALLOWED = {
@@ -54,18 +60,34 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else _empty_for_null(value)
 
 
-def _address(value: object) -> Address | None:
+def ipv4_address(text: str) -> Address:
+    """Four numbers with points between them. Raises ValueError for anything else."""
+    try:
+        first, second, third, fourth = text.split(".")
+        return Address(_OCTETS[first] << 24 | _OCTETS[second] << 16 | _OCTETS[third] << 8 | _OCTETS[fourth])
+    except KeyError:
+        raise ValueError(_NO_ADDRESS) from None
+
+
+def address_of(value: object) -> Address | None:
     """An IPv4 address; null, empty text and IPv6 addresses are none (endpoints have IPv4 addresses only)."""
-    if value is None or value == "":
-        return None
     if isinstance(value, str):
         try:
-            parsed = ipaddress.ip_address(value)
+            return ipv4_address(value)
         except ValueError:
-            pass
-        else:
-            return Address(int(parsed)) if parsed.version == 4 else None
-    raise ValueError("an IPv4 address, such as 10.42.0.1, or null is allowed")
+            _refuse_all_but_ipv6(value)
+            return None
+    if value is None or isinstance(value, Address):
+        return value
+    raise ValueError(_NO_ADDRESS)
+
+
+def _refuse_all_but_ipv6(text: str) -> None:
+    if text:
+        try:
+            ipaddress.IPv6Address(text)
+        except ValueError:
+            raise ValueError(_NO_ADDRESS) from None
 
 
 def _labels(value: object) -> Mapping[str, object]:
@@ -85,6 +107,11 @@ def _label_value(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
+def link_targets(targets: Iterable[str] | None) -> tuple[str, ...]:
+    """Targets in lower case, in order, each once."""
+    return tuple(sorted({target.lower() for target in targets or () if target}))
+
+
 def _link_targets(value: object) -> tuple[object, ...]:
     """The keys of a map target -> alias, or a list of targets."""
     if value is None:
@@ -94,18 +121,27 @@ def _link_targets(value: object) -> tuple[object, ...]:
     raise ValueError("a map of link targets to aliases, a list of targets, or null is allowed")
 
 
-def _lower_in_order(targets: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted({target.lower() for target in targets if target}))
-
-
-def _linked_uuids(value: object) -> frozenset[str]:
+def linked_uuids(value: object) -> frozenset[str]:
     """The values of a map link name -> container uuid, or a list of uuids."""
+    if not value and isinstance(value, dict | list | None):
+        return NO_LINKS
     items = value.values() if isinstance(value, dict) else value
-    if items is None:
-        return frozenset()
+    if isinstance(items, frozenset):
+        return items
     if isinstance(value, dict | list) and all(item is None or isinstance(item, str) for item in items):  # type: ignore[attr-defined]
         return frozenset(item for item in items if item)  # type: ignore[attr-defined]
     raise ValueError("a map of link names to container uuids, a list of uuids, or null is allowed")
+
+
+def _comparable(value: object) -> object:
+    """Comparing what is nested a thousand deep exhausts the stack; such a policy is replaced by one that is refused."""
+    level = [value]
+    for _ in range(DEEPEST):
+        nested = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [item for items in nested for item in items]
+        if not level:
+            return value
+    return "what is nested too deeply"
 
 
 Text = Annotated[str, BeforeValidator(_empty_for_null)]
@@ -113,10 +149,11 @@ Name = Annotated[str, BeforeValidator(_lower)]
 Identity = Annotated[str, Field(min_length=1)]
 NamedIdentity = Annotated[str, BeforeValidator(_lower), Field(min_length=1)]
 Flag = Annotated[bool, BeforeValidator(_false_for_null)]
-OptionalAddress = Annotated[Any, BeforeValidator(_address)]
+OptionalAddress = Annotated[Any, BeforeValidator(address_of)]
 Labels = Annotated[dict[str, str], BeforeValidator(_labels)]
-LinkTargets = Annotated[tuple[str, ...], BeforeValidator(_link_targets), AfterValidator(_lower_in_order)]
-LinkedUuids = Annotated[Any, BeforeValidator(_linked_uuids)]
+LinkTargets = Annotated[tuple[str, ...], BeforeValidator(_link_targets), AfterValidator(link_targets)]
+LinkedUuids = Annotated[Any, BeforeValidator(linked_uuids)]
+Judged = Annotated[Any, BeforeValidator(_comparable)]  # by the policy room
 
 
 def shown(value: object) -> str:
@@ -125,12 +162,16 @@ def shown(value: object) -> str:
         text = repr(value)
     except (RecursionError, ValueError):
         return f"{type(value).__name__} too large to show"
+    return _shortened(text)
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def fault(detail: Mapping[str, Any]) -> str:
     """One error of pydantic's as: field, what was given, what is allowed."""
-    field = ".".join(str(part) for part in detail["loc"]) or "object"
+    field = _shortened(".".join(str(part) for part in detail["loc"])) or "object"
     kind = str(detail["type"])
     if kind == "missing":
         return f"{field}: missing; it is required"
@@ -139,8 +180,10 @@ def fault(detail: Mapping[str, Any]) -> str:
 
 
 def faults_of(error: ValidationError) -> str:
-    """All faults of one object as one sentence."""
-    return "; ".join(fault(detail) for detail in error.errors(include_url=False))
+    """The faults of one object, the first few of very many, as one sentence."""
+    details = error.errors(include_url=False)
+    more = [f"and {len(details) - SHOWN_FAULTS} more"] if len(details) > SHOWN_FAULTS else []
+    return "; ".join([*map(fault, details[:SHOWN_FAULTS]), *more])
 
 
 def problem_of(where: str, error: ValidationError) -> Problem:
@@ -152,7 +195,11 @@ def named(kind: str, raw: object, index: int | None = None) -> str:
     """What to call an object that could not be decoded: kind, name and uuid as far as it has them."""
     fields = raw if isinstance(raw, dict) else {}
     name, uuid = fields.get("name"), fields.get("uuid")
-    parts = [kind, name if isinstance(name, str) else "", f"({uuid})" if isinstance(uuid, str) and uuid else ""]
+    parts = [
+        kind,
+        _shortened(name) if isinstance(name, str) else "",
+        f"({_shortened(uuid)})" if isinstance(uuid, str) and uuid else "",
+    ]
     if index is not None and not (parts[1] or parts[2]):
         parts[1] = f"[{index}]"
     return " ".join(part for part in parts if part)

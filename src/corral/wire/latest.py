@@ -13,7 +13,7 @@ class Latest:
     What is gone is kept as well: its end outdates messages that are still under way.
     """
 
-    def __init__(self, limit: int = 100_000) -> None:
+    def __init__(self, limit: int = 20_000) -> None:
         self._limit = limit
         self._times: OrderedDict[Reference, int] = OrderedDict()
 

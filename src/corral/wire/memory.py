@@ -1,36 +1,17 @@
-"""What was decoded last time: a refresh compares raw objects, and translates only those that differ."""
+"""What is kept of a document, for the next one to be compared with: outlines, and what each object said."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-Value = TypeVar("Value")
+from corral.wire.splitting import Outline
 
 
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """Translations of one pass, by identity; what the pass before had and this one has not is forgotten."""
+    """One environment. `reads` are in the order of the outlines."""
 
-    def __init__(self) -> None:
-        self._previous: dict[Hashable, tuple[object, object]] = {}
-        self._present: dict[Hashable, tuple[object, object]] = {}
-
-    def begin(self) -> None:
-        """Start a pass. One that was broken off leaves the translations before it in place."""
-        self._present = {}
-
-    def finish(self) -> None:
-        """The pass was complete."""
-        self._previous = self._present
-
-    def forget(self, identity: Hashable) -> None:
-        """Translate it anew in the next pass, whatever it is then."""
-        self._present.pop(identity, None)
-
-    def translated(self, identity: Hashable, raw: object, translate: Callable[[], Value]) -> Value:
-        """The translation of an equal `raw` under this identity, the same object, else a fresh one."""
-        known = self._previous.get(identity)
-        if known is None or known[0] != raw:
-            known = (raw, translate())
-        self._present[identity] = known
-        return known[1]  # type: ignore[return-value]  # one identity is always translated by one function
+    outlines: Mapping[str, Outline] = field(default_factory=dict)
+    reads: Mapping[str, Sequence[Any]] = field(default_factory=dict)

@@ -4,17 +4,16 @@ References are API ids. A resource that refers to one not known yet yields no up
 says could grant more than the whole (its labels an allowing rule, its service the denying one before). The
 unknown ids are reported instead; once they are learned, the message is translated anew. What is dead needs no
 references. Labels are users' to write, so they never tell a container's stack or service: they only choose
-among the sidekicks of the service that the server names. Messages may come out of order: one that is older than
-another about the same resource is ignored.
+among the sidekicks of the service that the server names. Events are to come in the order of their times: see
+`wire.latest`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
+from collections.abc import Iterable, Mapping, Set
+from typing import NamedTuple
 
+from msgspec import UNSET
 from pydantic import ValidationError
 
 from corral.model.entities import DEAD_STATES, StackKey
@@ -31,15 +30,16 @@ from corral.model.updates import (
 from corral.types import Problem
 from corral.wire.decode import decode
 from corral.wire.directory import Directory, Lookups, Reference, UnresolvedError
-from corral.wire.fields import problem_of, shown
+from corral.wire.events import Event, Kind
+from corral.wire.fields import problem_of
 from corral.wire.labels import launch_config
-from corral.wire.latest import Latest
 from corral.wire.resources import (
-    COLLECTIONS,
+    GONE,
     TELLING_NULLS,
     ContainerResource,
     HostResource,
     NetworkResource,
+    PlainContainer,
     Resource,
     ServiceResource,
     SidekickResource,
@@ -56,18 +56,7 @@ MODELS: Mapping[str, type[Resource]] = {
 }
 
 
-class Kind(StrEnum):
-    """What an event message is."""
-
-    PING = "ping"
-    CHANGE = "change"
-    HINT = "hint"  # a change that does not say what the resource looks like now
-    LOGOUT = "logout"
-    IGNORED = "ignored"
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
+class Translation(NamedTuple):
     """What a message, or a collection, says. `unresolved` are ids to learn before it is translated anew."""
 
     kind: Kind
@@ -76,48 +65,14 @@ class Translation:
     unresolved: tuple[Reference, ...] = ()
 
 
-def kind_of(message: object) -> Kind:
-    """What a message is, without regard for what its resource looks like."""
-    if not isinstance(message, dict):
-        return Kind.IGNORED
-    match message.get("name"):
-        case "ping":
-            return Kind.PING
-        case "logout" | "disconnect":
-            return Kind.LOGOUT
-        case "resource.change" if reference_of(message) is not None:
-            return Kind.HINT if _resource(message) is None else Kind.CHANGE
-        case _:
-            return Kind.IGNORED
-
-
-def reference_of(message: Mapping[str, Any]) -> Reference | None:
-    """The resource that a message is about, or None if it is of a type that does not matter here."""
-    resource = _resource(message) or {}
-    resource_type = message.get("resourceType") or resource.get("type")
-    resource_id = message.get("resourceId") or resource.get("id")
-    if not isinstance(resource_type, str) or not isinstance(resource_id, str) or resource_type not in COLLECTIONS:
-        return None
-    return Reference(COLLECTIONS[resource_type], resource_id)
-
-
-def _resource(message: Mapping[str, Any]) -> dict[str, Any] | None:
-    data = message.get("data")
-    resource = data.get("resource") if isinstance(data, dict) else None
-    return resource if isinstance(resource, dict) else None
-
-
 class EventTranslator:
     """Knows what API ids stand for, from collections (`learn`) and from events (`translate`)."""
 
     def __init__(self) -> None:
         self._directory = Directory()
-        self._latest = Latest()
 
-    def learn(self, collection: str, resources: Iterable[object], *, whole: bool = False) -> Translation:
-        """Take up resources of a collection, and say what they tell. `whole`: forget those not among them."""
-        if whole:
-            self._directory.forget_all(collection)
+    def learn(self, collection: str, resources: Iterable[object]) -> Translation:
+        """Take up resources of a collection, and say what they tell."""
         parts = [self._translated(collection, resource) for resource in resources]
         return Translation(
             Kind.CHANGE,
@@ -126,38 +81,43 @@ class EventTranslator:
             tuple(dict.fromkeys(reference for part in parts for reference in part.unresolved)),
         )
 
-    def translate(self, message: object) -> Translation:
-        """Translate one event message. Never raises, whatever the message is."""
-        kind = kind_of(message)
-        if not isinstance(message, dict):
-            return Translation(kind, problems=(Problem("event", f"an object is allowed, {shown(message)} given"),))
-        reference = reference_of(message)
-        if kind not in (Kind.CHANGE, Kind.HINT) or reference is None:
-            return Translation(kind)
-        if not self._latest.admits(reference, message.get("time")):
-            return Translation(Kind.IGNORED)
-        if kind is Kind.HINT:
-            return Translation(kind, unresolved=(reference,))
-        return self._translated(reference.collection, {"id": reference.id} | (_resource(message) or {}))
+    def forget_others(self, collection: str, there: Set[Reference]) -> None:
+        """Forget all of a collection but what is there."""
+        self._directory.forget_others(collection, {reference.id for reference in there})
+
+    def translate(self, event: Event) -> Translation:
+        """Translate one event. Never raises, whatever its resource is."""
+        if event.reference is None:
+            return Translation(event.kind)
+        if event.resource is None:
+            return Translation(event.kind, unresolved=(event.reference,))
+        if isinstance(event.resource, PlainContainer):
+            return self._told(event.resource)
+        return self._translated(event.reference.collection, event.resource)
 
     def _translated(self, collection: str, raw: object) -> Translation:
         if collection not in MODELS:
             raise ValueError(f"{collection}: not a collection that is followed")
-        where = _named(collection, raw)
         try:
             resource, faults = decode(MODELS[collection], without_nulls(raw, TELLING_NULLS.get(collection, ())))
         except ValidationError as error:
-            return Translation(Kind.CHANGE, problems=(problem_of(where, error),))
+            return Translation(Kind.CHANGE, problems=(problem_of(_named(collection, raw), error),))
         except RecursionError:
-            return Translation(Kind.CHANGE, problems=(Problem(where, "nested too deeply"),))
-        problems = (Problem(where, faults),) if faults else ()
+            return Translation(Kind.CHANGE, problems=(Problem(_named(collection, raw), "nested too deeply"),))
+        problems = (Problem(_named(collection, raw), faults),) if faults else ()
+        told = PlainContainer.of(resource) if isinstance(resource, ContainerResource) else resource
+        return self._told(told, problems)
+
+    def _told(self, resource: Resource | PlainContainer, problems: tuple[Problem, ...] = ()) -> Translation:
         try:
             return Translation(Kind.CHANGE, self._updates(resource), problems)
         except UnresolvedError as error:
             return Translation(Kind.CHANGE, problems=problems, unresolved=error.references)
 
-    def _updates(self, resource: Resource) -> tuple[Update, ...]:
+    def _updates(self, resource: Resource | PlainContainer) -> tuple[Update, ...]:
         match resource:
+            case PlainContainer():
+                return self._container(resource)
             case HostResource():
                 return self._host(resource)
             case NetworkResource():
@@ -166,8 +126,6 @@ class EventTranslator:
                 return self._stack(resource)
             case ServiceResource():
                 return self._service(resource)
-            case ContainerResource():
-                return self._container(resource)
             case _:
                 raise TypeError(f"{type(resource).__name__}: not a resource that is followed")
 
@@ -195,13 +153,12 @@ class EventTranslator:
         return (StackUpdate(key, stack.system),)
 
     def _service(self, service: ServiceResource) -> tuple[Update, ...]:
-        directory = self._directory
-        directory.add_service(service)
+        self._directory.add_service(service)
         if service.gone:
             return self._removed_service(service)
-        lookups = Lookups()
-        key = lookups.take(directory.service, service.id)
-        links = [lookups.take(directory.service, target) for target in service.links]
+        lookups = Lookups(self._directory)
+        key = lookups.service(service.id)
+        links = [lookups.service(target) for target in service.links]
         lookups.done()
         if key is None:  # cannot be: `done` has raised
             return ()
@@ -217,43 +174,55 @@ class EventTranslator:
 
     def _removed_service(self, service: ServiceResource) -> tuple[Update, ...]:
         """What is removed links to nothing; a new service of the same name is not touched by its end."""
-        key = self._directory.service(service.id)
+        lookups = Lookups(self._directory)
+        key = lookups.service(service.id)
+        lookups.done()
         self._directory.forget(Reference("services", service.id))
         successors = (
             known for known in self._directory.services.values() if known[:2] == (service.name, service.stack)
         )
-        return () if any(successors) else (ServiceUpdate(key, {"links": ()}),)
+        return () if key is None or any(successors) else (ServiceUpdate(key, {"links": ()}),)
 
-    def _container(self, container: ContainerResource) -> tuple[Update, ...]:
-        self._directory.containers[container.id] = container.uuid
-        if self._forget_if_gone("containers", container) or container.state in DEAD_STATES:
-            state = container.state if container.state in DEAD_STATES else "removed"
-            return (ContainerUpdate(container.uuid, {"state": state}),)
-        fields = _container_fields(container)
+    def _container(self, container: PlainContainer) -> tuple[Update, ...]:
+        state = None if container.state is None else container.state.lower()
+        gone = container.removed is not None or state in GONE
+        if gone:
+            self._directory.containers.pop(container.id, None)
+        else:
+            self._directory.containers[container.id] = container.uuid
+        if gone or state in DEAD_STATES:
+            return (ContainerUpdate(container.uuid, {"state": state if state in DEAD_STATES else "removed"}),)
+        fields = _container_fields(container, state)
         self._resolve(container, fields)
         return (ContainerUpdate(container.uuid, fields),) if fields else ()
 
-    def _resolve(self, container: ContainerResource, fields: ContainerFields) -> None:
+    def _resolve(self, container: PlainContainer, fields: ContainerFields) -> None:
         """Add what the container refers to. Raises UnresolvedError."""
-        directory, lookups = self._directory, Lookups()
-        if container.network and (network := lookups.take(directory.network, container.network)):
+        lookups = Lookups(self._directory)
+        if container.network is not None and (network := lookups.network(container.network)):
             fields["network"] = network
-        if container.network_from and (shared := lookups.take(directory.container, container.network_from)):
+        if container.network_from is not None and (shared := lookups.container(container.network_from)):
             fields["network_from"] = shared
-        if container.host and (host := lookups.take(directory.host, container.host)):
+        if container.host is not None and (host := lookups.host(container.host)):
             fields["host"] = host
-        if "services" in container.model_fields_set and not container.services:
-            fields["service"] = None
-        # A container that several services select is left to the metadata, which says whose it is.
-        if len(container.services) == 1 and (service := lookups.take(directory.service, container.services[0])):
-            fields["stack"] = StackKey(service.environment, service.stack)
-            sidekicks = directory.sidekicks(container.services[0])
-            launched = launch_config(container.labels)
-            if not sidekicks or "labels" in container.model_fields_set:
-                fields["service"] = service._replace(name=launched) if launched in sidekicks else service
-        elif container.stack and (stack := lookups.take(directory.stack, container.stack)):
-            fields["stack"] = stack
+        self._belong(container, lookups, fields)
         lookups.done()
+
+    def _belong(self, container: PlainContainer, lookups: Lookups, fields: ContainerFields) -> None:
+        """Whose it is. A container that several services select is left to the metadata, which says that."""
+        services = container.services
+        if services is not None and not services:
+            fields["service"] = None
+        if services and len(services) == 1 and (service := lookups.service(services[0])):
+            fields["stack"] = StackKey(service.environment, service.stack)
+            sidekicks = self._directory.services[services[0]].sidekicks
+            if not sidekicks:
+                fields["service"] = service
+            elif container.labels is not None:
+                launched = launch_config(container.labels)
+                fields["service"] = service._replace(name=launched) if launched in sidekicks else service
+        elif container.stack is not None and (stack := lookups.stack(container.stack)):
+            fields["stack"] = stack
 
     def _forget_if_gone(self, collection: str, resource: Resource) -> bool:
         if resource.gone:
@@ -277,19 +246,18 @@ def _sidekick_fields(sidekick: SidekickResource, primary: str) -> ServiceFields:
     return fields
 
 
-def _container_fields(container: ContainerResource) -> ContainerFields:
+def _container_fields(container: PlainContainer, state: str | None) -> ContainerFields:
     """The fields that were mentioned and need no look-up."""
-    mentioned = container.model_fields_set
     fields: ContainerFields = {}
-    if "name" in mentioned:
-        fields["name"] = container.name
-    if "address" in mentioned:
+    if container.name is not None:
+        fields["name"] = container.name.lower()
+    if container.address is not UNSET:
         fields["address"] = container.address
-    if "state" in mentioned:
-        fields["state"] = container.state
-    if "system" in mentioned:
+    if state is not None:
+        fields["state"] = state
+    if container.system is not None:
         fields["system"] = container.system
-    if "labels" in mentioned:
+    if container.labels is not None:
         fields["labels"] = container.labels
     return fields
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
+from msgspec import UNSET, Meta, Struct, UnsetType
 from pydantic import AliasPath, BeforeValidator, Field
 
-from corral.wire.fields import Flag, Identity, Labels, Name, NamedIdentity, OptionalAddress, WireModel
+from corral.types import Address
+from corral.wire.fields import Flag, Identity, Judged, Labels, Name, NamedIdentity, OptionalAddress, WireModel
 
+NotEmpty = Annotated[str, Meta(min_length=1)]  # for msgspec
 ApiId = Annotated[str, Field(min_length=1)]
 
 # The API's resource types, by the collection that lists them.
@@ -42,6 +45,9 @@ def without_nulls(raw: object, keep: Iterable[str] = ()) -> object:
     return {key: value for key, value in raw.items() if value is not None or key in keep}
 
 
+GONE = frozenset({"removed", "purging", "purged"})
+
+
 class Resource(WireModel):
     expendable: ClassVar[tuple[str, ...]] = ("state",)
 
@@ -52,7 +58,7 @@ class Resource(WireModel):
     @property
     def gone(self) -> bool:
         """Whether it was removed; then nothing refers to it any more."""
-        return self.removed is not None or self.state in {"removed", "purging", "purged"}
+        return self.removed is not None or self.state in GONE
 
 
 class HostResource(Resource):
@@ -61,8 +67,8 @@ class HostResource(Resource):
 
 class NetworkResource(Resource):
     uuid: Identity
-    policy: Any = None
-    default_policy_action: Any = Field(default=None, alias="defaultPolicyAction")
+    policy: Judged = None
+    default_policy_action: Judged = Field(default=None, alias="defaultPolicyAction")
 
 
 class StackResource(Resource):
@@ -105,6 +111,41 @@ class ContainerResource(Resource):
     services: tuple[ApiId, ...] = Field(default=(), alias="serviceIds")
     system: Flag = False
     labels: Labels = Field(default_factory=dict)
+
+
+class PlainContainer(
+    Struct,
+    frozen=True,
+    gc=False,
+    rename={
+        "address": "primaryIpAddress",
+        "network": "primaryNetworkId",
+        "network_from": "networkContainerId",
+        "host": "hostId",
+        "stack": "stackId",
+        "services": "serviceIds",
+    },
+):
+    """What a container's resource says, with nothing odd left in it. None is not mentioned, but for the address."""
+
+    id: NotEmpty
+    uuid: NotEmpty
+    state: str | None = None
+    removed: Any = None
+    name: str | None = None
+    address: Address | UnsetType | None = UNSET
+    network: NotEmpty | None = None
+    network_from: NotEmpty | None = None
+    host: NotEmpty | None = None
+    stack: NotEmpty | None = None
+    services: tuple[NotEmpty, ...] | None = None
+    system: bool | None = None
+    labels: dict[str, str] | None = None
+
+    @classmethod
+    def of(cls, resource: ContainerResource) -> PlainContainer:
+        """What is left of a resource that was read tolerantly."""
+        return cls(**{name: getattr(resource, name) for name in resource.model_fields_set})
 
 
 # Nulls that say something: an address that was taken away, no policy, a default action that was never set.

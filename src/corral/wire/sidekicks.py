@@ -6,50 +6,62 @@ member (rancher#8382), so a sidekick may list itself and its siblings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 
-def derived_primaries(raws: Sequence[object]) -> Mapping[int, str]:
-    """By index in `raws`, the name of the primary of each service that does not name it itself.
+class Member(NamedTuple):
+    """What a service says of its deployment. `stack` is what tells stacks apart; `named`: it names its primary."""
+
+    stack: str = ""
+    name: str = ""
+    sidekicks: tuple[str, ...] = ()
+    named: bool = False
+
+
+def member_of(raw: object) -> Member:
+    """What any JSON says, as far as it is a service."""
+    if not isinstance(raw, dict):
+        return Member()
+    stack, name, sidekicks = raw.get("stack_name"), raw.get("name"), raw.get("sidekicks")
+    if not isinstance(stack, str) or not stack:
+        stack = raw.get("stack_uuid")
+    names = [each for each in sidekicks if isinstance(each, str)] if isinstance(sidekicks, list) else []
+    return member(
+        stack if isinstance(stack, str) else "",
+        name if isinstance(name, str) else "",
+        names,
+        named=bool(raw.get("primary_service_name")),
+    )
+
+
+def member(stack: str, name: str, sidekicks: Sequence[str], *, named: bool) -> Member:
+    """Names count in lower case, and so do the uuids that stand for a stack without a name."""
+    return Member(stack.lower(), name.lower(), tuple(map(str.lower, sidekicks)), named)
+
+
+def derived_primaries(members: Sequence[Member]) -> Mapping[int, str]:
+    """By index in `members`, the name of the primary of each service that does not name it itself.
 
     The primary is the one service of the stack that lists the sidekick and is listed by no other one.
     Where that leaves none or several the sidekick stays on its own, which grants nothing.
     """
-    listers: dict[tuple[object, str], set[str]] = {}
-    for raw in raws:
-        for sidekick in _sidekicks(raw):
-            if sidekick != _name(raw):
-                listers.setdefault((_stack(raw), sidekick), set()).add(_name(raw))
+    listers: dict[tuple[str, str], set[str]] = {}
+    for each in members:
+        for sidekick in each.sidekicks:
+            if sidekick != each.name:
+                listers.setdefault((each.stack, sidekick), set()).add(each.name)
+    if not listers:
+        return {}
     primaries = {}
-    for index, raw in enumerate(raws):
-        roots = _roots(_stack(raw), _name(raw), listers)
-        if len(roots) == 1 and not _given(raw):
+    for index, each in enumerate(members):
+        roots = _roots(each, listers)
+        if len(roots) == 1 and not each.named:
             (primaries[index],) = roots
     return primaries
 
 
-def _roots(stack: object, name: str, listers: Mapping[tuple[object, str], set[str]]) -> set[str]:
-    """Those that list `name`, without its siblings: they are listed by the same primary as well."""
-    return {lister for lister in listers.get((stack, name), ()) if not listers.get((stack, lister))}
-
-
-def _sidekicks(raw: object) -> Iterable[str]:
-    names = raw.get("sidekicks") if isinstance(raw, dict) else None
-    return [name.lower() for name in names if isinstance(name, str)] if isinstance(names, list) else []
-
-
-def _given(raw: object) -> bool:
-    return isinstance(raw, dict) and bool(raw.get("primary_service_name"))
-
-
-def _stack(raw: object) -> object:
-    """What tells stacks apart: the name, else the uuid."""
-    fields: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
-    name, uuid = fields.get("stack_name"), fields.get("stack_uuid")
-    return name.lower() if isinstance(name, str) and name else (uuid if isinstance(uuid, str) else "")
-
-
-def _name(raw: object) -> str:
-    name = raw.get("name") if isinstance(raw, dict) else None
-    return name.lower() if isinstance(name, str) else ""
+def _roots(member: Member, listers: Mapping[tuple[str, str], set[str]]) -> set[str]:
+    """Those that list a service, without its siblings: they are listed by the same primary as well."""
+    stack = member.stack
+    return {lister for lister in listers.get((stack, member.name), ()) if not listers.get((stack, lister))}
