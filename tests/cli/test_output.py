@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from corral.cli.output import pairs, say, say_json
+from corral.cli.output import pairs, say, say_error, say_json
 
 EVIL = "[red]x[/red] [link=http://example.com]y[/link]"
 
@@ -25,3 +25,27 @@ def test_long_lines_are_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     say_json({"name": "ü", "text": EVIL})
     assert json.loads(capsys.readouterr().out) == {"name": "ü", "text": EVIL}
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nALLOW  b", "\x1b[31m", "\x9b31m", "\r", "\u2028", "\u202e", "\ud800", ":warning:"]
+)
+def test_names_from_outside_stay_on_their_line_and_tell_the_terminal_nothing(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(text)
+    pairs([("name", text)])
+    say_error(text)
+    printed = capsys.readouterr()
+    for line in (*printed.out.split("\n")[:-1], *printed.err.split("\n")[:-1]):
+        assert line.isprintable()
+        assert repr(text)[1:-1] in line
+    assert (printed.out.count("\n"), printed.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "\x7f", "\u2028", "\u202e", "\ud800", "\U000e0001", "a\nb"])
+def test_json_tells_the_terminal_nothing(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    say_json({"name": text})
+    printed = capsys.readouterr().out
+    assert printed.replace("\n", "").isprintable()
+    assert json.loads(printed) == {"name": text}

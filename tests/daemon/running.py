@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
+from msgspec.json import encode
 
 from corral.config import load_settings
 from corral.daemon.agent import Agent
@@ -52,7 +53,7 @@ def small_environment() -> Environment:
 
 
 def snapshot_of(environment: Environment) -> Snapshot:
-    return SnapshotDecoder().decode(render_root(environment.records, environment.host(0)))
+    return SnapshotDecoder().decode(encode(render_root(environment.records, environment.host(0))))
 
 
 def desk_of(environment: Environment) -> Desk:

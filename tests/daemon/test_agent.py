@@ -7,6 +7,7 @@ import signal
 
 from aiohttp import web
 
+from corral.daemon.facts import Trouble
 from corral.nft.values import Ruleset
 
 from .running import Running, running_agent, until
@@ -59,7 +60,7 @@ async def test_a_quiet_metadata_service_is_not_stale() -> None:
     async with running_agent(CORRAL_ON_STALE="open", CORRAL_STALE_AFTER="10ms") as running:
         await until_table(running, 3)
         facts = running.agent.facts
-        facts.stale = "until the clock looks again"
+        facts.stale = Trouble("until the clock looks again", 0.0)
         await until(lambda: facts.stale is None)
         assert not facts.opened
 

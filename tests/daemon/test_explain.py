@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from corral.daemon.desk import Desk
-from corral.daemon.explain import explain
+from corral.daemon.explain import explain, explain_aside
 from corral.daemon.facts import Facts
 from corral.errors import UnreachableError, UsageError
 from corral.nft.tracker import Tracker
@@ -80,3 +82,16 @@ def test_a_question_about_too_many_pairs_is_refused_rather_than_cut_short(monkey
     environment.set_running(container.name, environment.allocate_address(0))
     with pytest.raises(UsageError, match="is 2 pairs; at most 1"):
         explain(desk_of(environment), "front/web", "front/db", None)
+
+
+async def test_asking_aside_leaves_the_loop_free_and_the_picture_as_it_was() -> None:
+    desk = desk_of(small_environment())
+    turns = 0
+    answer = asyncio.create_task(explain_aside(desk, "front/web", "front/db", "80"))
+    while not answer.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 1
+    assert answer.result() == explain(desk, "front/web", "front/db", "80")
+    with pytest.raises(UsageError, match="did you mean front/web"):
+        await explain_aside(desk, "front/wev", "front/db", None)

@@ -3,56 +3,179 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 
-from corral.daemon.facts import Facts, Status
+import corral.daemon.facts
+from corral.daemon.facts import PROBLEMS_TOLD, Facts, Reason, SelfChecks, Status, Trouble, lasting
 from corral.types import Problem
 
+DAEMON = Path(corral.daemon.facts.__file__).parent
+TROUBLESHOOTING = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 
-def ready() -> Facts:
-    return Facts(inventory_loaded=True, programmed=True)
+# Every fact that can be wrong by itself, and a part of the sentence that it makes.
+BLOCKING: list[tuple[dict[str, object], str]] = [
+    ({"inventory_loaded": False}, "waiting for the first answer"),
+    ({"metadata_error": Trouble("refused", 0.0)}, "metadata service: refused"),
+    ({"stale": Trouble("metadata service: no answer for longer than CORRAL_STALE_AFTER", 0.0)}, "no answer for longer"),
+    ({"network_error": "no managed network found; the last picture stays in force"}, "no managed network found"),
+    ({"kernel_error": "Operation not permitted"}, "kernel: Operation not permitted"),
+    ({"contested": "repaired again and again"}, "kernel: repaired again and again"),
+    ({"unexpected_error": "an event about a container could not be taken in"}, "could not be taken in"),
+    ({"self_checks": SelfChecks(error="self-check: what is compiled differs")}, "self-check: what is compiled"),
+    ({"bridge_error": "bridge filtering: not checked yet"}, "not checked yet"),
+    ({"bridge_error": "the managed network names no usable bridge: see"}, "no usable bridge"),
+    ({"bridge_error": "there is no bridge docker0 in this network namespace"}, "there is no bridge"),
+    (
+        {"bridge_error": "bridge docker0: somebody switched filtering off; just switched on again"},
+        "somebody switched filtering off",
+    ),
+    ({"bridge_error": "bridge docker0: packets between its ports do not pass"}, "bridge docker0: packets"),
+    ({"programmed": False}, "does not hold the current ruleset"),
+    ({"mode_off": True}, "mode is off"),
+    ({"opened": True}, "CORRAL_ON_STALE=open"),
+    ({"policy_problems": (Problem("policy[0].action", "'permit' given"),)}, "policy[0].action: 'permit' given"),
+    (
+        {"policy_problems": (Problem("policy[0].action", "'permit' given"),), "policy_known": True},
+        "the last good one stays in force",
+    ),
+    (
+        {"frozen": Trouble("metadata service: frozen: events", 0.0), "events_error": Trouble("refused", 0.0)},
+        "nothing tells of changes",
+    ),
+]
+HINDERING: list[tuple[dict[str, object], str]] = [
+    ({"frozen": Trouble("metadata service: frozen: events", 0.0)}, "events keep the picture current meanwhile"),
+    ({"events_error": Trouble("401: wrong keys", 0.0)}, "event stream: 401: wrong keys"),
+    ({"api_error": Trouble("status 500", 0.0)}, "Rancher API: status 500"),
+    (
+        {"inventory_problems": tuple(Problem(f"container {n}", "wrong") for n in range(100))},
+        f"{100 - PROBLEMS_TOLD} more problems",
+    ),
+]
+HINDERING += [
+    ({"inventory_problems": (Problem(f"{kind} x", "wrong"),)}, f"{kind} x: wrong")
+    for kind in ("service", "container", "address", "network", "environment")
+]
+# What is counted or kept for its own sake.
+NO_REASON = {
+    "commits",
+    "failed_commits",
+    "repairs",
+    "last_repair",
+    "last_commit_at",
+    "last_commit_seconds",
+    "committing",
+    "held",
+    "unshown_since",
+    "timing",
+}
+
+
+def with_facts(change: dict[str, object]) -> Facts:
+    ready = Facts(inventory_loaded=True, programmed=True)
+    return dataclasses.replace(ready, **change)  # type: ignore[arg-type]
 
 
 def test_a_new_agent_is_starting() -> None:
-    facts = Facts()
-    assert (facts.ready, facts.status) == (False, Status.STARTING)
-    assert facts.reasons() == ["waiting for the first answer of the metadata service"]
+    stated = Facts()
+    assert (stated.ready, stated.status) == (False, Status.STARTING)
+    assert stated.reasons() == ["waiting for the first answer of the metadata service"]
 
 
 def test_ready_gives_no_reasons() -> None:
-    assert (ready().ready, ready().status, ready().reasons()) == (True, Status.READY, [])
+    stated = with_facts({})
+    assert (stated.ready, stated.status, stated.reasons()) == (True, Status.READY, [])
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"metadata_error": "refused"}, "metadata service: refused"),
-        ({"stale": "no answer for 11 minutes"}, "no answer for 11 minutes"),
-        ({"network_error": "no managed network found"}, "no managed network found"),
-        ({"kernel_error": "EPERM"}, "kernel: EPERM"),
-        ({"bridge_error": "bridge docker0: off"}, "bridge docker0: off"),
-        ({"programmed": False}, "does not hold the current ruleset"),
-        ({"mode_off": True}, "mode is off"),
-        ({"opened": True}, "CORRAL_ON_STALE=open"),
-        ({"policy_problems": (Problem("policy[0].action", "'permit' given"),)}, "policy[0].action: 'permit' given"),
-    ],
-)
+@pytest.mark.parametrize(("change", "reason"), BLOCKING)
 def test_each_of_these_blocks_readiness(change: dict[str, object], reason: str) -> None:
-    facts = dataclasses.replace(ready(), **change)  # type: ignore[arg-type]
-    assert (facts.ready, facts.status) == (False, Status.DEGRADED)
-    assert any(reason in sentence for sentence in facts.reasons())
+    stated = with_facts(change)
+    assert not stated.ready
+    assert any(reason in sentence for sentence in stated.reasons())
+    assert stated.status is (Status.STARTING if "inventory_loaded" in change else Status.DEGRADED)
+
+
+@pytest.mark.parametrize(("change", "reason"), HINDERING)
+def test_each_of_these_degrades_but_does_not_block(change: dict[str, object], reason: str) -> None:
+    stated = with_facts(change)
+    assert (stated.ready, stated.status) == (True, Status.DEGRADED)
+    assert any(reason in sentence for sentence in stated.reasons())
+
+
+def test_a_source_that_fails_says_since_when_and_the_remedy() -> None:
+    stated = with_facts({"metadata_error": Trouble("refused", 1_700_000_000.0)})
+    (said,) = stated.reasons(1_700_000_045.4)
+    assert said == (
+        "metadata service: refused, since 2023-11-14 22:13:20 UTC (45 s); "
+        "the last good picture stays in force; look after the metadata service of this host"
+    )
 
 
 @pytest.mark.parametrize(
-    ("known", "said"), [(True, "the last good one stays in force"), (False, "no good one is known")]
+    "name", [field.name for field in dataclasses.fields(Facts) if "Trouble" in str(field.type)], ids=str
 )
-def test_a_rejected_policy_says_what_is_in_force_instead(known: bool, said: str) -> None:
-    facts = dataclasses.replace(ready(), policy_problems=(Problem("policy[0]", "wrong"),), policy_known=known)
-    assert said in facts.reasons()[0]
+def test_whatever_fails_since_some_time_says_since_when(name: str) -> None:
+    (said,) = with_facts({name: Trouble("wrong", 0.0)}).reasons(7200.0)
+    assert "since 1970-01-01 00:00:00 UTC (2 h)" in said
 
 
-def test_a_lost_event_stream_degrades_but_does_not_block() -> None:
-    facts = dataclasses.replace(ready(), events_error="401: wrong keys")
-    assert (facts.ready, facts.status) == (True, Status.DEGRADED)
-    assert "401: wrong keys" in facts.reasons()[0]
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-1, "0 s"), (0.6, "1 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (3e6, "34 d")],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert lasting(seconds) == said
+
+
+def test_causes_are_told_apart() -> None:
+    reasons = with_facts({"metadata_error": Trouble("a", 0), "events_error": Trouble("b", 0)}).not_in_order()
+    changed = with_facts({"metadata_error": Trouble("c", 9), "events_error": Trouble("d", 9)}).not_in_order()
+    assert [reason.cause for reason in reasons] == [reason.cause for reason in changed]
+    assert len({reason.cause for reason in reasons}) == 2
+
+
+def documented() -> list[str]:
+    """The reasons in the first column of the table, as patterns: the dots stand for anything."""
+    rows = re.findall(r"^\| (`.+?`[^|]*) \|", TROUBLESHOOTING.read_text(), re.MULTILINE)
+    return [pattern for row in rows for pattern in re.findall(r"`([^`]+)`", row)]
+
+
+def said_by(change: dict[str, object]) -> list[Reason]:
+    return with_facts(change).not_in_order()
+
+
+def matches(pattern: str, reason: Reason) -> bool:
+    escaped = re.sub(r"([\[\]*?])", r"[\1]", pattern)
+    return fnmatchcase(reason.text, escaped.replace("…", "*"))
+
+
+def test_every_reason_is_documented() -> None:
+    reasons = [reason for change, _ in (*BLOCKING, *HINDERING) for reason in said_by(change)]
+    assert [reason.text for reason in reasons if not any(matches(pattern, reason) for pattern in documented())] == []
+
+
+def test_every_documented_reason_is_one() -> None:
+    reasons = [reason for change, _ in (*BLOCKING, *HINDERING) for reason in said_by(change)]
+    assert [pattern for pattern in documented() if not any(matches(pattern, reason) for reason in reasons)] == []
+
+
+def test_the_sentences_are_those_of_the_code() -> None:
+    """Those above are copies: what is documented of them has to be in the source, too."""
+    source = "".join(path.read_text() for path in DAEMON.glob("*.py"))
+    pieces = [max(pattern.split("…"), key=len) for pattern in documented()]
+    names = ("service ", "container ", "address ", "network ", "environment ")
+    assert [piece for piece in pieces if piece not in names and not _said_in(source, piece)] == []
+
+
+def _said_in(source: str, piece: str) -> bool:
+    """The first or the last words suffice: sentences are put together from parts."""
+    return piece[:16].strip() in source or piece[-16:].strip() in source
+
+
+def test_every_fact_is_among_those_above() -> None:
+    given = {name for change, _ in (*BLOCKING, *HINDERING) for name in change}
+    assert {field.name for field in dataclasses.fields(Facts)} - given == NO_REASON

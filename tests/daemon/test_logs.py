@@ -116,6 +116,15 @@ def test_other_causes_and_debug_are_not_collapsed() -> None:
     assert reports.report("committed", "debug")
 
 
+def test_what_is_given_as_the_cause_is_all_that_counts() -> None:
+    """A flood of broken messages, no two alike, has one cause."""
+    reports = Reports()
+    assert reports.report("event not understood", cause="event stream", problem="{broken")
+    assert reports.report("event not understood", cause="event stream", problem="[worse") is None
+    assert reports.report("event not understood", cause="event", problem="{broken")
+    assert reports.report("something else", cause="event", problem="{broken")
+
+
 def test_the_memory_of_causes_is_bounded() -> None:
     reports = Reports(known=2)
     for name in ("a", "b", "c"):

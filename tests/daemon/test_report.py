@@ -9,7 +9,7 @@ from corral.daemon.report import Report, policy_digest
 from corral.dataplane.fake import FakeDataplane
 from corral.nft.transaction import AddChain, Transaction
 from corral.nft.values import Chain
-from corral.policy.rules import Policy, Rule, Scope, Within
+from corral.policy.rules import GroupBy, Policy, Rule, Scope, Within
 from corral.types import Action
 from corral.web.views import Which
 
@@ -29,6 +29,12 @@ def test_digests_name_the_meaning() -> None:
         policy_digest(policy(Scope.LINKED, Scope.STACK)),
     }
     assert len(different) == 4
+
+
+def test_half_a_surrogate_pair_in_a_label_has_a_digest() -> None:
+    """A rule that is given as JSON in a string can hold one."""
+    half, other = (Policy((Rule(GroupBy(label), Action.ALLOW),)) for label in ("\ud800", "\ud801"))
+    assert policy_digest(half) != policy_digest(other)
 
 
 @pytest.mark.parametrize(("default", "shown"), [("deny", "deny"), (None, "not set (allow)"), ("allow", "allow")])

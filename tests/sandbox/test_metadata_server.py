@@ -7,11 +7,14 @@ import time
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from corral.errors import UnreachableError
 from corral.sandbox.exchange import Answer, request
 from corral.sandbox.metadata_server import MetadataServer
 from corral.sandbox.world import Sandbox
+
+from ..daemon.running import until
 
 BASE = "http://169.254.169.250"
 NEWEST = f"{BASE}/2016-07-29"
@@ -144,6 +147,21 @@ async def test_garbled_answers_on_demand(sandbox: Sandbox) -> None:
     assert (await ask(sandbox, NEWEST)).body == b'{"containers": ['
     sandbox.metadata[0].garbled = None
     assert (await ask(sandbox, NEWEST)).json()
+
+
+async def test_a_fault_answers_in_its_place_and_ends_long_polls(sandbox: Sandbox) -> None:
+    server, seen = sandbox.metadata[0], await version(sandbox)
+
+    async def fault(_: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    poll = asyncio.create_task(ask(sandbox, f"{NEWEST}/version?wait=true&value={seen}&maxWait=60"))
+    await until(lambda: server.polled == seen)
+    server.fault = fault
+    server.publish()
+    assert (await poll).status == 500
+    server.fault = None
+    assert (await ask(sandbox, NEWEST)).status == 200
 
 
 async def test_stops_and_starts_again(sandbox: Sandbox) -> None:

@@ -179,6 +179,13 @@ async def test_silence_holds_back_everything(sandbox: Sandbox) -> None:
         assert "resource.change" not in names
 
 
+async def test_what_comes_to_again_sends_the_pings_that_are_overdue(sandbox: Sandbox) -> None:
+    sandbox.rancher.ping_interval, sandbox.rancher.silent = 1000.0, True
+    async with subscribed(sandbox) as client:
+        sandbox.rancher.silent = False
+        assert (await message(client))["name"] == "ping"
+
+
 async def test_raw_text_and_logout(sandbox: Sandbox) -> None:
     async with subscribed(sandbox) as client:
         await message(client)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from msgspec.json import encode
+
 from corral.model.inventory import Inventory
 from corral.policy.validate import parse_policy
 from corral.policy.verdict import Scene, judge
@@ -26,7 +28,7 @@ def allowed(scenario: Scenario, kind: tuple[Protocol, int | None] = TCP_80) -> s
             environment.set_running(environment.create_container(path).name, address)
             addresses[path] = Address.parse(address)
     inventory = Inventory()
-    inventory.load(SnapshotDecoder().decode(render_root(environment.records, environment.host(0))), 0)
+    inventory.load(SnapshotDecoder().decode(encode(render_root(environment.records, environment.host(0)))), 0)
     assert inventory.network is not None
     policy = parse_policy(list(scenario.rules), scenario.default)
     scene = Scene(policy=policy, subnets=inventory.network.subnets, endpoints=inventory.endpoints)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from corral.config import load_settings
+from corral.daemon.collector import spare_the_start
 
 
 def agent(
@@ -44,6 +45,7 @@ def agent(
     }
     _stop_until_the_loop_listens()
     settings = load_settings(os.environ, flags)
+    spare_the_start()
     from corral.daemon.agent import run_agent  # noqa: PLC0415 - commands that ask an agent do without the daemon
 
     run_agent(settings)

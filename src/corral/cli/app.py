@@ -12,7 +12,7 @@ import typer
 
 import corral
 from corral.cli import agent, cleanup, demo, inspect
-from corral.cli.output import errors
+from corral.cli.output import say_error
 from corral.errors import CorralError, UsageError
 
 app = typer.Typer(
@@ -56,5 +56,5 @@ def main() -> None:
 
 
 def _fail(error: CorralError, status: int) -> None:
-    errors.print(f"corral: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    say_error(f"corral: {error}")
     sys.exit(status)

@@ -16,19 +16,30 @@ errors = Console(stderr=True, highlight=False)
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def printable(text: str) -> str:
+    """What comes from outside, escaped where it would split a line or tell a terminal to do something."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def say(text: str, style: str | None = None) -> None:
     """One line of text that comes from outside: no markup is read in it, and it is not wrapped."""
-    out.print(text, style=style, markup=False, soft_wrap=True)
+    out.print(printable(text), style=style, markup=False, emoji=False, soft_wrap=True)
+
+
+def say_error(text: str) -> None:
+    """The same, to standard error."""
+    errors.print(printable(text), style="red", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def say_json(value: Any) -> None:
     """Indented JSON, for people and programs."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    typer.echo("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
 
 
 def pairs(rows: list[tuple[str, str]]) -> None:
     """A two-column listing."""
     table = Table.grid(padding=(0, 2))
     for name, value in rows:
-        table.add_row(Text(name, style="bold"), Text(value))
+        table.add_row(Text(printable(name), style="bold"), Text(printable(value)))
     out.print(table)

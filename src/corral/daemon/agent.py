@@ -14,13 +14,16 @@ import uvloop
 
 import corral
 from corral.config import Mode, Settings
-from corral.daemon.desk import Desk
+from corral.daemon.clock import trouble_of, watch_clock
+from corral.daemon.collector import spare_what_is_loaded
 from corral.daemon.engine import Engine
 from corral.daemon.facts import Facts
 from corral.daemon.feeds import EventFeed, follow_metadata
+from corral.daemon.guard import GuardedDesk
 from corral.daemon.logs import configure_logs
 from corral.daemon.report import Report
-from corral.daemon.watch import watch_bridge, watch_clock, watch_foreign_changes
+from corral.daemon.selfcheck import SelfCheck
+from corral.daemon.watch import watch_bridge, watch_foreign_changes
 from corral.dataplane.base import Dataplane
 from corral.dataplane.kernel import KernelDataplane
 from corral.errors import DataplaneError
@@ -38,6 +41,8 @@ log = structlog.get_logger()
 def run_agent(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises UsageError for a setting that turns out to be unusable."""
     configure_logs(settings.log_format, settings.log_level)
+    # A thread that computes (see `selfcheck`) hands over to the loop after so many seconds, not after 5 ms each time.
+    sys.setswitchinterval(0.0005)
     factory = uvloop.new_event_loop if settings.loop == "uvloop" else None
     asyncio.Runner(loop_factory=factory).run(_serve(settings))
     # All is closed. A name look-up that hangs in a thread would hold up the exit for as long as the resolver tries.
@@ -47,7 +52,7 @@ def run_agent(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     async with KernelDataplane() as dataplane:
-        await Agent(settings, dataplane).run()
+        await Agent(settings, dataplane, loaded=spare_what_is_loaded).run()
 
 
 Duty = Callable[[], Coroutine[object, object, None]]
@@ -58,27 +63,37 @@ class _StopError(Exception):
 
 
 class Agent:
-    """One agent. `started` is called with the health endpoint's port once it listens."""
+    """One agent. `started` is called with the health endpoint's port once it listens, `loaded` after each document."""
 
     def __init__(
-        self, settings: Settings, dataplane: Dataplane, *, started: Callable[[int], None] | None = None
+        self,
+        settings: Settings,
+        dataplane: Dataplane,
+        *,
+        started: Callable[[int], None] | None = None,
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
         enforce = settings.mode is not Mode.OFF
         self.facts = Facts(mode_off=not enforce, bridge_error="bridge filtering: not checked yet" if enforce else None)
         self.tracker = Tracker()
         self._bridge_woken = asyncio.Event()
-        self.desk = Desk(
+        self.desk = GuardedDesk(
             self.tracker,
             self.facts,
             unknown_allowed=settings.unknown_endpoints == "allow",
             network_changed=self._bridge_woken.set,
         )
         self.engine = Engine(
-            dataplane, self.tracker, self.facts, enforceable=lambda: self.desk.enforceable or self.facts.opened
+            dataplane,
+            self.tracker,
+            self.facts,
+            enforceable=lambda: (self.desk.enforceable or self.facts.opened) and not self.facts.held,
         )
+        self._self_check = SelfCheck(self.desk, self.engine, self.facts)
         self._settings = settings
         self._dataplane = dataplane
         self._started = started
+        self._loaded = loaded
         self._stop = asyncio.Event()
         self._metadata = SourceStatus("metadata", on_change=self._metadata_turned)
         self._events = SourceStatus("events", on_change=self._events_turned)
@@ -117,13 +132,14 @@ class Agent:
         settings = self._settings
         metadata = MetadataSource(settings.metadata_url, status=self._metadata)
         duties: dict[str, Duty] = {
-            "metadata": lambda: follow_metadata(metadata, self.desk, self.engine),
+            "metadata": lambda: follow_metadata(metadata, self.desk, self.engine, self._loaded),
             "clock": lambda: watch_clock(settings, self.desk, self.engine, self.facts, self._metadata),
         }
         if settings.mode is Mode.OFF:
             duties["removal"] = self._keep_removed
         else:
             duties["engine"] = self.engine.run
+            duties["self-check"] = self._self_check.run
             duties["bridge"] = lambda: watch_bridge(self.desk, self.facts, self._bridge_woken)
             duties["foreign changes"] = lambda: watch_foreign_changes(self._dataplane, self.engine)
         if settings.has_credentials:
@@ -138,7 +154,8 @@ class Agent:
         credentials = Credentials.of(settings.rancher_url, settings.rancher_access_key, secret)
         tls = tls_context(settings.ca_file) if credentials.base.startswith("https:") else None
         source = EventSource(credentials, tls=tls, status=self._events)
-        return EventFeed(source, RancherClient(credentials, tls=tls), self.desk, self.engine, self.facts)
+        client = RancherClient(credentials, tls=tls, status=SourceStatus("api", on_change=self._api_turned))
+        return EventFeed(source, client, self.desk, self.engine, self.facts)
 
     def _report(self) -> Report:
         sources = {"metadata": self._metadata}
@@ -165,22 +182,20 @@ class Agent:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         loop.add_signal_handler(signal.SIGINT, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self.engine.doubt, "SIGHUP")
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _hang_up(self) -> None:
+        self.engine.doubt("SIGHUP")
+        self._self_check.ask()
 
     def _metadata_turned(self, status: SourceStatus) -> None:
-        self.facts.metadata_error = None if status.connected else str(status.last_error)
-        _log_turn(status)
+        self.facts.metadata_error = trouble_of(status)
 
     def _events_turned(self, status: SourceStatus) -> None:
-        self.facts.events_error = None if status.connected else str(status.last_error)
-        _log_turn(status)
+        self.facts.events_error = trouble_of(status)
 
-
-def _log_turn(status: SourceStatus) -> None:
-    if status.connected:
-        log.info("source connected", source=status.name)
-    else:
-        log.warning("source failed", source=status.name, error=str(status.last_error))
+    def _api_turned(self, status: SourceStatus) -> None:
+        self.facts.api_error = trouble_of(status)
 
 
 async def _for_ever(name: str, duty: Coroutine[object, object, None]) -> None:

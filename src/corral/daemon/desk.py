@@ -64,6 +64,34 @@ class Desk:
         change = self.inventory.expire(now)
         return self._take(change, network=change.network)
 
+    def forget_idle(self, now: float) -> None:
+        """While nothing expires: forget at least what changes nothing."""
+        self.inventory.forget_idle(now)
+
+    def start_over(self, snapshot: Snapshot, now: float) -> None:
+        """Forget whatever earlier inputs have left behind, and take this snapshot in.
+
+        Policy and boundary stay for the case that the snapshot brings no good ones.
+        """
+        self.tracker.clear()
+        self.inventory = Inventory()
+        self._waiting.clear()
+        self.facts.inventory_problems = ()
+        self._compiler = Compiler(self.tracker, unknown_allowed=self._unknown_allowed)
+        if self.network is not None:
+            self._compiler.set_boundary(self.network.subnets, self.network.bridge)
+        if self.policy is not None:
+            self._compiler.set_policy(OPEN if self.facts.opened else self.policy)
+        Desk.load(self, snapshot, now)
+
+    def renew(self, now: float) -> bool:
+        """Make everything anew from what the sources told: whatever a bug has left behind is gone."""
+        overlays = self.inventory.overlays()
+        self.start_over(self.inventory.snapshot, now)
+        change = self.inventory.recall(overlays)
+        self._take(change, network=change.network)
+        return True
+
     def suspend(self) -> None:
         """Judge nothing until `resume`: the policy is taken for a plain allow; a table left by an earlier run goes."""
         self.facts.opened = True
@@ -95,16 +123,18 @@ class Desk:
         )
 
     def _take(self, change: Change, *, network: bool) -> bool:
-        self._waiting.update(change.endpoints)
         if change.problems:
             self.facts.inventory_problems = self.inventory.problems
         if network:
             self._take_network(self.inventory.network)
-        if self.inventory.network is None:
-            return False
-        waiting, self._waiting = self._waiting, {}
-        self._compiler.update(waiting)
-        return network or bool(waiting)
+        endpoints = change.endpoints
+        if self.inventory.network is None or self._waiting:
+            self._waiting.update(endpoints)
+            if self.inventory.network is None:
+                return False
+            endpoints, self._waiting = self._waiting, {}
+        self._compiler.update(endpoints)
+        return network or bool(endpoints)
 
     def _take_network(self, network: ManagedNetwork | None) -> None:
         if network is None:

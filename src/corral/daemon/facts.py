@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
+from corral.daemon.timing import Timing
 from corral.types import Problem
+
+# Of a document that is wrong everywhere nobody reads every fault.
+PROBLEMS_TOLD = 20
 
 
 class Status(StrEnum):
@@ -20,23 +25,73 @@ class Status(StrEnum):
     DEGRADED = "degraded"
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with a source, and since when, in seconds since the epoch."""
+
+    text: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Something that is not in order. `cause` stays the same while the words change; several may have one cause.
+
+    `logged`: its own part of the agent writes a line about it, or it is gone in a moment and needs none.
+    """
+
+    text: str
+    cause: str
+    since: float | None = None
+    remedy: str = ""
+    logged: bool = False
+
+    def sentence(self, now: float | None = None) -> str:
+        """With the remedy and since when it is so; with `now`, for how long, too."""
+        sentence = self.text
+        if self.since is not None:
+            sentence += f", since {_utc(self.since)}"
+            sentence += f" ({lasting(now - self.since)})" if now is not None else ""
+        return f"{sentence}; {self.remedy}" if self.remedy else sentence
+
+
+@dataclass(slots=True)
+class SelfChecks:
+    """What comparing with the from-scratch result has shown: `last` counts differences, `last_at` is monotonic."""
+
+    runs: int = 0
+    differences: int = 0
+    last_at: float | None = None
+    last_seconds: float | None = None
+    last: int = 0
+    error: str | None = None
+
+
 @dataclass(slots=True)
 class Facts:
     """The state of each part, as sentences for an operator; None where nothing is wrong.
 
-    `blocking` facts mean that the kernel may not enforce the current policy for a current inventory.
+    `blocking` facts mean that the kernel may not enforce the current policy for a current inventory. While `held`,
+    what is desired is not known and nothing is committed.
     """
 
     inventory_loaded: bool = False
     programmed: bool = False
-    metadata_error: str | None = None
-    stale: str | None = None
+    committing: bool = False
+    metadata_error: Trouble | None = None
+    stale: Trouble | None = None
+    frozen: Trouble | None = None
+    unshown_since: float | None = None  # monotonic: an event changed something, and no version has come since
     network_error: str | None = None
     policy_known: bool = False
     policy_problems: tuple[Problem, ...] = ()
     kernel_error: str | None = None
+    contested: str | None = None
     bridge_error: str | None = None
-    events_error: str | None = None
+    unexpected_error: str | None = None
+    held: bool = False
+    events_error: Trouble | None = None
+    api_error: Trouble | None = None
     mode_off: bool = False
     opened: bool = False
     commits: int = 0
@@ -46,34 +101,82 @@ class Facts:
     last_commit_at: float | None = None
     last_commit_seconds: float | None = None
     inventory_problems: tuple[Problem, ...] = field(default=())
+    timing: Timing = field(default_factory=Timing)
+    self_checks: SelfChecks = field(default_factory=SelfChecks)
 
-    def blocking(self) -> Iterator[str]:
+    def blocking(self) -> Iterator[Reason]:
         """Why the agent is not ready."""
         if self.mode_off:
-            yield "mode is off: nothing is enforced"
+            yield _plain("mode is off: nothing is enforced")
         if not self.inventory_loaded:
-            yield "waiting for the first answer of the metadata service"
-        if self.metadata_error:
-            yield f"metadata service: {self.metadata_error}"
-        yield from filter(None, (self.stale, self.network_error))
+            yield _plain("waiting for the first answer of the metadata service")
+        yield from self._missing_metadata()
+        if self.network_error:
+            yield _plain(self.network_error)
         if self.opened:
-            yield "open: the policy is suspended until the metadata service is back (CORRAL_ON_STALE=open)"
+            yield _plain("open: the policy is suspended until the metadata service is back (CORRAL_ON_STALE=open)")
         kept = (
             "the last good one stays in force" if self.policy_known else "and no good one is known: nothing is changed"
         )
-        yield from (f"policy rejected, {kept}: {problem}" for problem in self.policy_problems)
-        if self.kernel_error:
-            yield f"kernel: {self.kernel_error}"
-        if self.bridge_error:
-            yield self.bridge_error
-        if self.inventory_loaded and not self.programmed and not (self.mode_off or self.kernel_error):
-            yield "the kernel does not hold the current ruleset yet"
+        rejected = (f"policy rejected, {kept}: {problem}" for problem in self.policy_problems)
+        yield from (Reason(text, "policy") for text in rejected)
+        yield from self._unsure_kernel()
 
-    def hindering(self) -> Iterator[str]:
+    def _missing_metadata(self) -> Iterator[Reason]:
+        if self.metadata_error:
+            yield Reason(
+                f"metadata service: {self.metadata_error.text}",
+                "metadata service",
+                self.metadata_error.since,
+                "the last good picture stays in force; look after the metadata service of this host",
+            )
+        if self.stale:
+            yield Reason(self.stale.text, "stale", self.stale.since, "look after the metadata service of this host")
+        # While events come they keep the picture current, and this only hinders.
+        if self.frozen and self.events_error:
+            yield self._frozen(self.frozen)
+
+    def _unsure_kernel(self) -> Iterator[Reason]:
+        if self.kernel_error:
+            yield Reason(f"kernel: {self.kernel_error}", "kernel", logged=True)
+        if self.unexpected_error:
+            yield Reason(self.unexpected_error, "unexpected error", logged=True)
+        if self.self_checks.error:
+            yield Reason(self.self_checks.error, "self-check", logged=True)
+        if self.contested:
+            yield Reason(f"kernel: {self.contested}", "contested")
+        if self.bridge_error:
+            yield _plain(self.bridge_error)
+        if self.inventory_loaded and not self.programmed and not (self.mode_off or self.kernel_error):
+            text = "the kernel does not hold the current ruleset yet"
+            yield Reason(text, text, logged=True)
+
+    def hindering(self) -> Iterator[Reason]:
         """What is wrong without touching enforcement."""
+        if self.frozen and not self.events_error:
+            yield self._frozen(self.frozen)
         if self.events_error:
-            yield f"event stream: {self.events_error}; changes arrive by the metadata service only, seconds later"
-        yield from map(str, self.inventory_problems)
+            yield Reason(
+                f"event stream: {self.events_error.text}",
+                "event stream",
+                self.events_error.since,
+                "changes arrive by the metadata service only, seconds later; look after Rancher's address and keys",
+            )
+        if self.api_error:
+            yield Reason(
+                f"Rancher API: {self.api_error.text}",
+                "Rancher API",
+                self.api_error.since,
+                "events that refer to something new are left to the metadata service; look after the Rancher server",
+            )
+        yield from (Reason(str(problem), "inventory") for problem in self.inventory_problems[:PROBLEMS_TOLD])
+        if len(self.inventory_problems) > PROBLEMS_TOLD:
+            more = len(self.inventory_problems) - PROBLEMS_TOLD
+            yield Reason(f"{more} more problems of the inventory", "inventory")
+
+    def _frozen(self, frozen: Trouble) -> Reason:
+        held = "nothing tells of changes" if self.events_error else "events keep the picture current meanwhile"
+        return Reason(frozen.text, "frozen", frozen.since, f"{held}; restart the metadata service of this host")
 
     @property
     def ready(self) -> bool:
@@ -85,5 +188,26 @@ class Facts:
             return Status.DEGRADED if next(self.hindering(), None) else Status.READY
         return Status.DEGRADED if self.inventory_loaded or self.metadata_error else Status.STARTING
 
-    def reasons(self) -> list[str]:
+    def not_in_order(self) -> list[Reason]:
+        """All reasons, those that block first."""
         return [*self.blocking(), *self.hindering()]
+
+    def reasons(self, now: float | None = None) -> list[str]:
+        """The same as sentences; `now` is in seconds since the epoch."""
+        return [reason.sentence(now) for reason in self.not_in_order()]
+
+
+def lasting(seconds: float) -> str:
+    """A duration for people: at least two of the unit that is shown."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def _plain(text: str) -> Reason:
+    return Reason(text, text)
+
+
+def _utc(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

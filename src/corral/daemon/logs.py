@@ -62,8 +62,9 @@ class _Cause:
 class Repeats:
     """A processor that lets each cause through once in `quiet` seconds.
 
-    A cause is the event with its texts, numbers aside. The next report of it says how many were dropped, as
-    `repeated`. Of more than `known` causes the one written longest ago is forgotten. Level debug is left alone.
+    A cause is the event with what it gives as `cause`, or else with all its texts; numbers aside. The next report of
+    it says how many were dropped, as `repeated`. Of more than `known` causes the one written longest ago is forgotten.
+    Level debug is left alone.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class Repeats:
 
 def _key(event: EventDict) -> bytes:
     """A digest, for a text may be long."""
-    texts = sorted((name, _NUMBER.sub("", value)) for name, value in event.items() if isinstance(value, str))
+    told = {name: event[name] for name in ("event", "cause")} if "cause" in event else event
+    texts = sorted((name, _NUMBER.sub("", value)) for name, value in told.items() if isinstance(value, str))
     return hashlib.blake2b(repr(texts).encode(errors="backslashreplace"), digest_size=16).digest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import Any
 import corral
 from corral.config import Settings
 from corral.daemon.desk import Desk
-from corral.daemon.explain import explain
+from corral.daemon.explain import explain_aside
 from corral.daemon.facts import Facts
 from corral.dataplane.base import Dataplane
 from corral.errors import UnreachableError
@@ -25,7 +26,7 @@ from corral.web.views import Json, Which
 def policy_digest(policy: Policy) -> str:
     """Names a policy by its meaning: equal policies have equal digests, however they were written."""
     text = "\n".join([f"default {policy.default}", *map(str, policy.rules)])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]  # JSON can carry half a pair
 
 
 class Report:
@@ -46,10 +47,11 @@ class Report:
         self._tracker = tracker
         self._dataplane = dataplane
         self._sources = sources
+        self._explaining = asyncio.Lock()
 
     def health(self) -> tuple[bool, Json]:
         """Readiness, and `status` with `reasons`."""
-        return self._facts.ready, {"status": self._facts.status, "reasons": self._facts.reasons()}
+        return self._facts.ready, {"status": self._facts.status, "reasons": self._facts.reasons(time.time())}
 
     def state(self) -> Json:
         """What the agent knows, enforces and waits for."""
@@ -64,6 +66,7 @@ class Report:
             "inventory": self._inventory(),
             "sources": {name: status.describe() for name, status in self._sources.items()},
             "kernel": self._kernel(),
+            "self_check": self._self_check(),
         }
 
     def policy(self) -> Json:
@@ -80,9 +83,10 @@ class Report:
             "problems": problems,
         }
 
-    def explain(self, client: str, server: str, port: str | None) -> Json:
-        """The verdict for a flow and the rule that decides it."""
-        return explain(self._desk, client, server, port)
+    async def explain(self, client: str, server: str, port: str | None) -> Json:
+        """The verdict for a flow and the rule that decides it. One question at a time: each copies the picture."""
+        async with self._explaining:
+            return await explain_aside(self._desk, client, server, port)
 
     async def ruleset(self, which: Which) -> str:
         """As nft text; the difference as the commands that would close it."""
@@ -100,7 +104,7 @@ class Report:
         """Prometheus text."""
         counters = await self._dataplane.counters() if self._dataplane and self._facts.programmed else {}
         ages = {name: status.age() for name, status in self._sources.items()}
-        return render_metrics(self._facts, self._inventory(), counters, ages)
+        return render_metrics(self._facts, self._inventory(), counters, ages, time.monotonic())
 
     def _host(self) -> Json:
         inventory = self._desk.inventory
@@ -132,17 +136,30 @@ class Report:
             "system_endpoints": kinds[True, True] + kinds[False, True],
         }
 
+    def _self_check(self) -> Json:
+        checks = self._facts.self_checks
+        return {
+            "runs": checks.runs,
+            "age_seconds": None if checks.last_at is None else time.monotonic() - checks.last_at,
+            "seconds": checks.last_seconds,
+            "differences": checks.last,
+            "differences_ever": checks.differences,
+        }
+
     def _kernel(self) -> dict[str, Any]:
         facts = self._facts
         age = None if facts.last_commit_at is None else time.time() - facts.last_commit_at
+        verified = facts.timing.last_verified
         return {
             "programmed": facts.programmed,
-            "pending": bool(self._tracker.pending()),
+            # What is pending during a large commit would take long to work out.
+            "pending": facts.committing or bool(self._tracker.pending()),
             "garbage": bool(self._tracker.garbage()),
             "commits": facts.commits,
             "failed_commits": facts.failed_commits,
             "repairs": facts.repairs,
             "last_repair": facts.last_repair,
+            "verified_age_seconds": None if verified is None else time.monotonic() - verified,
             "last_commit_age_seconds": age,
             "last_commit_seconds": facts.last_commit_seconds,
         }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
+import msgspec
 
 from corral.errors import UnreachableError
 from corral.sandbox.namespace import Namespace
@@ -25,7 +25,7 @@ class Answer:
 
     def json(self) -> Any:
         """The body, decoded."""
-        return orjson.loads(self.body)
+        return msgspec.json.decode(self.body)
 
 
 async def request(
@@ -57,7 +57,7 @@ def _compose(
     body: object,
     headers: Mapping[str, str],
 ) -> bytes:
-    content = b"" if body is None else orjson.dumps(body)
+    content = b"" if body is None else msgspec.json.encode(body)
     fields = {"Host": host, "Accept": "application/json", "Content-Length": str(len(content)), **headers}
     if keys is not None:
         fields["Authorization"] = "Basic " + base64.b64encode(":".join(keys).encode()).decode()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import orjson
+import msgspec
 from aiohttp import web
 
 from corral.sandbox.documents import DATES, render_root
@@ -16,6 +16,8 @@ from corral.sandbox.namespace import Namespace
 from corral.sandbox.records import HostRecord, Records
 from corral.sandbox.serving import Server
 from corral.sandbox.topology import METADATA_ADDRESS
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 DEFAULT_WAIT = 60.0
 LONGEST_WAIT = 120.0
@@ -39,7 +41,8 @@ class MetadataServer(Server):
     """Answers for one host. A change shows `lag` seconds after it happened, and there is one reload in that time.
 
     `hold` stops it following, `publish` makes it catch up at once, `forget` makes it wait for its first data again
-    (404), and `garbled` is sent instead of any JSON while it is set.
+    (404), and `garbled` is sent instead of any JSON while it is set. `fault` answers in its place: its pending long
+    polls, too, once something is published. `polled` is the version that the last long poll knew.
     """
 
     def __init__(
@@ -55,7 +58,8 @@ class MetadataServer(Server):
         super().__init__(namespace, address, port)
         self.lag = lag
         self.garbled: bytes | None = None
-        self.version = ""
+        self.fault: Handler | None = None
+        self.version = self.polled = ""
         self._environment = environment
         self._host = environment.host(host)
         self._picture: _Picture | None = None
@@ -121,22 +125,24 @@ class MetadataServer(Server):
         self._reloaded.set()
         self._reloaded = asyncio.Event()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         date, _, path = request.match_info["path"].strip("/").partition("/")
         if path == "version" and request.query.get("wait") == "true":
             await self._wait_for_change(request)
+        if self.fault is not None:
+            return await self.fault(request)
         if self._picture is None:
             raise web.HTTPNotFound(text="Not found: no data yet")
         found = self._find(self._picture, date, path)
         if self.garbled is not None:
             return web.Response(body=self.garbled, content_type="application/json")
         if "application/json" in request.headers.get("Accept", ""):
-            return web.Response(body=orjson.dumps(found), content_type="application/json")
+            return web.Response(body=msgspec.json.encode(found), content_type="application/json")
         return web.Response(text=_index(found))
 
     async def _wait_for_change(self, request: web.Request) -> None:
         seconds = float(request.query.get("maxWait", "0")) or DEFAULT_WAIT
-        reloaded = self._reloaded
+        reloaded, self.polled = self._reloaded, request.query.get("value", "")
         if request.query.get("value") == self.version:
             try:
                 await asyncio.wait_for(reloaded.wait(), min(seconds, LONGEST_WAIT))

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
+import msgspec
 from aiohttp import web
 
 from corral.sandbox.environment import Environment, ResourceChange
@@ -45,10 +45,22 @@ class RancherServer(Server):
         self.access_key, self.secret_key = "corral-sandbox", uuid.uuid4().hex
         self.ping_interval = 5.0
         self.deliver: Callable[[ResourceChange], Sequence[float]] = deliver_at_once
-        self.silent = False
+        self._silent = False
         self.subscribers: list[Subscriber] = []
         self._environment = environment
         environment.listeners.append(self._publish)
+
+    @property
+    def silent(self) -> bool:
+        return self._silent
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        """A server that comes to again sends at once the pings that are overdue."""
+        self._silent = silent
+        ping = self._ping()
+        if ping is not None:
+            self.send_text(ping)
 
     def build_application(self) -> web.Application:
         """One handler for every path: versions and projects are prefixes."""
@@ -142,8 +154,8 @@ class RancherServer(Server):
 
     async def _change_network(self, request: web.Request, resource_id: str) -> web.Response:
         try:
-            body = orjson.loads(await request.read())
-        except orjson.JSONDecodeError:
+            body = msgspec.json.decode(await request.read())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _error(400, "InvalidBodyContent", "the body is no JSON")
         fault = find_fault(body)
         if fault is not None:
@@ -200,11 +212,11 @@ def _now() -> int:
 
 
 def _text(message: Json) -> str:
-    return orjson.dumps(message).decode()
+    return msgspec.json.encode(message).decode()
 
 
 def _json(body: Json, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
 
 
 def _error(status: int, code: str, message: str, field: str | None = None) -> web.Response:

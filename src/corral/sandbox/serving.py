@@ -34,7 +34,9 @@ class Server:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((self._address, self._port))
         # Stopping is meant to be felt: pending requests, long polls above all, are cut off.
-        self._runner = web.AppRunner(self.build_application(), access_log=None, shutdown_timeout=0.01)
+        self._runner = web.AppRunner(
+            self.build_application(), access_log=None, shutdown_timeout=0.01, handler_cancellation=True
+        )
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()
 

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack
 from itertools import cycle
 from typing import Any, Self, TypeVar
 
+from msgspec.json import encode
+
 from corral.errors import UnreachableError
 from corral.model.inventory import Inventory
 from corral.policy.validate import parse_policy
@@ -114,7 +116,7 @@ class Sandbox:
         network = self.environment.network
         inventory = Inventory()
         document = render_root(self.environment.records, self.environment.host(0))
-        inventory.load(SnapshotDecoder().decode(document), 0.0)
+        inventory.load(SnapshotDecoder().decode(encode(document)), 0.0)
         return Scene(
             policy=parse_policy(network.policy, network.default_policy_action),
             subnets=inventory.network.subnets if inventory.network else (),

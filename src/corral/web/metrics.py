@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 import corral
 
 
-class KernelFacts(Protocol):
+class Distribution(Protocol):
+    """`counts` has one entry for each bound, and one for what is above the last."""
+
+    @property
+    def bounds(self) -> Sequence[float]: ...
+    @property
+    def counts(self) -> Sequence[int]: ...
+    @property
+    def total(self) -> float: ...
+
+
+class Timing(Protocol):
+    """How long changes took, and when something happened last, on the monotonic clock."""
+
+    @property
+    def commits(self) -> Distribution: ...
+    @property
+    def verifications(self) -> Distribution: ...
+    @property
+    def last_event(self) -> float | None: ...
+    @property
+    def last_snapshot(self) -> float | None: ...
+    @property
+    def last_verified(self) -> float | None: ...
+
+
+class SelfChecks(Protocol):
+    """What the comparisons with the from-scratch result have shown."""
+
+    @property
+    def runs(self) -> int: ...
+    @property
+    def differences(self) -> int: ...
+    @property
+    def last_at(self) -> float | None: ...
+    @property
+    def last_seconds(self) -> float | None: ...
+    @property
+    def last(self) -> int: ...
+
+
+class AgentFacts(Protocol):
     """What the metrics need to know of the agent."""
 
     @property
@@ -27,6 +70,10 @@ class KernelFacts(Protocol):
     def last_commit_seconds(self) -> float | None: ...
     @property
     def policy_problems(self) -> tuple[object, ...]: ...
+    @property
+    def timing(self) -> Timing: ...
+    @property
+    def self_checks(self) -> SelfChecks: ...
 
 
 class _Gathered(Collector):
@@ -38,18 +85,33 @@ class _Gathered(Collector):
 
 
 def render_metrics(
-    facts: KernelFacts,
+    facts: AgentFacts,
     inventory: Mapping[str, int],
     counters: Mapping[str, tuple[int, int]],
     ages: Mapping[str, float | None],
+    now: float,
 ) -> bytes:
-    """The text of `/metrics`; `counters` are packets and bytes by the counter's name in the table."""
+    """The text of `/metrics`; `counters` are packets and bytes by the counter's name in the table.
+
+    `now` is on the clock of the facts' own times.
+    """
     registry = CollectorRegistry()
-    registry.register(_Gathered([*_agent(facts), *_inventory(inventory), *_sources(ages), *_verdicts(counters)]))
+    registry.register(
+        _Gathered(
+            [
+                *_agent(facts),
+                *_inventory(inventory),
+                *_sources(ages),
+                *_timing(facts.timing, now),
+                *_self_checks(facts.self_checks, now),
+                *_verdicts(counters),
+            ]
+        )
+    )
     return generate_latest(registry)
 
 
-def _agent(facts: KernelFacts) -> Iterator[Metric]:
+def _agent(facts: AgentFacts) -> Iterator[Metric]:
     info = GaugeMetricFamily("corral_build_info", "The running version.", labels=["version"])
     info.add_metric([corral.__version__], 1)
     yield info
@@ -76,6 +138,35 @@ def _sources(ages: Mapping[str, float | None]) -> Iterator[Metric]:
         if seconds is not None:
             age.add_metric([source], seconds)
     yield age
+
+
+def _timing(timing: Timing, now: float) -> Iterator[Metric]:
+    yield _histogram("corral_event_commit_seconds", "From an event to the kernel's acknowledgement.", timing.commits)
+    yield _histogram("corral_commit_verify_seconds", "From a commit until it was read back.", timing.verifications)
+    yield from _age("corral_event_age_seconds", "Since an event about a resource came.", timing.last_event, now)
+    yield from _age("corral_snapshot_age_seconds", "Since the metadata last changed.", timing.last_snapshot, now)
+    yield from _age("corral_verified_age_seconds", "Since the table was as committed.", timing.last_verified, now)
+
+
+def _self_checks(checks: SelfChecks, now: float) -> Iterator[Metric]:
+    yield CounterMetricFamily("corral_self_checks", "Comparisons with the result from scratch.", value=checks.runs)
+    ever = checks.differences
+    yield CounterMetricFamily("corral_self_check_differences", "Differences that they found.", value=ever)
+    yield GaugeMetricFamily("corral_last_self_check_differences", "Those of the last one.", value=checks.last)
+    if checks.last_seconds is not None:
+        yield GaugeMetricFamily("corral_last_self_check_seconds", "How long it took.", value=checks.last_seconds)
+    yield from _age("corral_self_check_age_seconds", "Since the last one ended.", checks.last_at, now)
+
+
+def _histogram(name: str, documentation: str, distribution: Distribution) -> Metric:
+    limits = [*map(floatToGoString, distribution.bounds), "+Inf"]
+    buckets = list(zip(limits, accumulate(distribution.counts), strict=True))
+    return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=distribution.total)
+
+
+def _age(name: str, documentation: str, since: float | None, now: float) -> Iterator[Metric]:
+    if since is not None:
+        yield GaugeMetricFamily(name, documentation, value=now - since)
 
 
 def _verdicts(counters: Mapping[str, tuple[int, int]]) -> Iterator[Metric]:

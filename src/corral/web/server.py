@@ -119,4 +119,4 @@ async def _explain(request: web.Request) -> web.Response:
     if missing:
         raise UsageError(f"{' and '.join(missing)} missing; /v1/explain?client=…&server=…&port=80/tcp is allowed")
     query = request.query
-    return web.json_response(request.app[VIEW].explain(query["client"], query["server"], query.get("port")))
+    return web.json_response(await request.app[VIEW].explain(query["client"], query["server"], query.get("port")))

@@ -28,7 +28,7 @@ class AgentView(Protocol):
     def policy(self) -> Json:
         """The policy in force, and why a newer one is not."""
 
-    def explain(self, client: str, server: str, port: str | None) -> Json:
+    async def explain(self, client: str, server: str, port: str | None) -> Json:
         """The verdict for a flow and the rule that decides it."""
 
     async def ruleset(self, which: Which) -> str:
