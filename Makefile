@@ -30,7 +30,7 @@ SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 endif
 
 .PHONY: stale
-.PHONY: help demo test bench lint style types imports format lock clean
+.PHONY: help demo test bench soak fuzz lint style types imports format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,17 @@ test: $(VENV)/dev.stamp ## Run every test (needs root for network namespaces; in
 
 bench: $(VENV)/dev.stamp ## Measure the compiler and the kernel path
 	@$(BIN)/python -m tests.bench
+
+# The short one is among the tests; CHANGES, CHECKPOINT and SEED may be given.
+soak: $(VENV)/dev.stamp ## Change a million things, with faults, and see that nothing drifts, grows or is left behind
+	@$(BIN)/python -m tests.soak --changes $(or $(CHANGES),1000000) --checkpoint $(or $(CHECKPOINT),20000) --seed $(SEED)
+
+# A short one is among the tests. An input that breaks something is left in build/fuzz/TARGET;
+# `python -m tests.fuzz TARGET --replay FILE` repeats it.
+fuzz: $(VENV)/dev.stamp ## Fuzz each kind of input, guided by coverage (FUZZ_SECONDS each, 600 if not given)
+	@for target in policy metadata events selector settings; do \
+		$(BIN)/python -m tests.fuzz $$target --seconds $(or $(FUZZ_SECONDS),600); \
+	done
 
 lint: style types imports ## Run all static checks
 

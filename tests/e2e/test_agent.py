@@ -118,10 +118,10 @@ async def _commits(sandbox: Sandbox) -> int:
     [
         ("flush", "ruleset"),
         ("delete", "table", "inet", "corral"),
-        ("flush", "chain", "inet", "corral", "check"),
+        ("flush", "chain", "inet", "corral", "default-action"),
         ("delete", "element", "inet", "corral", "dispatch", "{ 10.42.1.2 }"),
         ("add", "element", "inet", "corral", "system", "{ 10.42.1.4 }"),
-        ("insert", "rule", "inet", "corral", "check", "accept"),
+        ("insert", "rule", "inet", "corral", "default-action", "accept"),
         ("add", "chain", "inet", "corral", "mine"),
         ("add", "set", "inet", "corral", "mine", "{ type inet_service; }"),
     ],

@@ -125,16 +125,40 @@ async def test_every_commit_frees_what_it_replaces(kernel: KernelDataplane) -> N
     assert dump.ruleset == WORKED_EXAMPLE
 
 
-async def test_a_cancelled_commit_is_finished_and_the_next_one_is_accounted_alone(kernel: KernelDataplane) -> None:
-    everything = Transaction((AddTable(), AddSet(SYSTEM), AddElements("system", SYSTEM, WHOLE_NETWORK)))
-    committing = asyncio.ensure_future(kernel.commit(everything))
-    await asyncio.sleep(0)  # until it waits for its thread
+EVERYTHING = Transaction((AddTable(), AddSet(SYSTEM), AddElements("system", SYSTEM, WHOLE_NETWORK)))
+
+
+async def cancelled(committing: asyncio.Future[None]) -> None:
     committing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await committing
+
+
+async def test_a_cancelled_commit_is_finished_and_the_next_one_is_accounted_alone(
+    kernel: KernelDataplane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, sending = kernel._commits.send, asyncio.Event()
+
+    async def announce_and_send(data: bytes, *, slow: bool = False) -> None:
+        sending.set()
+        await send(data, slow=slow)
+
+    monkeypatch.setattr(kernel._commits, "send", announce_and_send)
+    committing = asyncio.ensure_future(kernel.commit(EVERYTHING))
+    await sending.wait()  # and so for its thread
+    await cancelled(committing)
     assert await elements(kernel, "system") == frozenset(WHOLE_NETWORK)
     with pytest.raises(CommitError, match="EEXIST"):
         await kernel.commit(Transaction((AddSet(SYSTEM),)))
+
+
+async def test_a_commit_that_is_cancelled_while_it_is_encoded_is_not_sent(kernel: KernelDataplane) -> None:
+    committing = asyncio.ensure_future(kernel.commit(EVERYTHING))
+    await asyncio.sleep(0)  # until it waits for its thread
+    await cancelled(committing)
+    assert await kernel.dump() is None
+    await kernel.commit(EVERYTHING)
+    assert await elements(kernel, "system") == frozenset(WHOLE_NETWORK)
 
 
 async def test_without_an_answer_nobody_knows(kernel: KernelDataplane, monkeypatch: pytest.MonkeyPatch) -> None:
