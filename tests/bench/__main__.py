@@ -13,7 +13,8 @@ from rich.console import Console
 from corral.daemon.logs import configure_logs
 
 from .burst import measure_burst, measure_engine, measure_refresh
-from .latency import measure_events, measure_floor, measure_local, measure_policy, measure_replace
+from .edits import measure_policy
+from .latency import measure_events, measure_floor, measure_local, measure_replace
 from .packets import measure_packets
 from .report import Row, print_table, write_json
 from .start import measure_start

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import gc
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
 from statistics import median
-from time import monotonic, perf_counter, thread_time
+from time import monotonic, perf_counter, process_time, thread_time
 
+import msgspec
 import orjson
 
 from corral.daemon.engine import Engine
+from corral.daemon.pacing import CREDIT, INTERVAL
 from corral.dataplane.kernel import KernelDataplane
 from corral.nft.transaction import Transaction
 from corral.sandbox.namespace import Namespace
 from corral.sources.coalescing import CoalescingQueue
-from corral.sources.http import parse_json
-from corral.wire.rancher import reference_of
+from corral.sources.http import CHUNK
+from corral.sources.metadata import read_document
+from corral.sources.slices import Slices
+from corral.wire.events import Event
+from corral.wire.latest import Latest
 
 from .floor import Floor, in_namespace
-from .path import Path, path_in
+from .path import Path, decoded, path_in
 from .report import TIMES, Row, micro, percentile
 from .world import World, size_of, world_of
 
@@ -44,7 +52,7 @@ class CountingDataplane(KernelDataplane):
 def measure_engine(*, quick: bool) -> list[Row]:
     """One event through the agent's engine task, the way that it really goes: woken, committed, noted."""
     world = world_of(size_of(1000 if quick else 10_000))
-    count = 100 if quick else 1000
+    count = 50 if quick else 300
     texts = _appearing(world, world.size.spare)
 
     async def main(_: Namespace) -> tuple[list[float], list[float]]:
@@ -58,6 +66,8 @@ def measure_engine(*, quick: bool) -> list[Row]:
                 begin, end = texts[number % len(texts)]
                 samples.append(await _through(engine, path, dataplane, begin))
                 await _through(engine, path, dataplane, end)
+                if number % (CREDIT // 2) == 0:  # more than that in a row would be a burst
+                    await asyncio.wait([engine[1]], timeout=CREDIT * INTERVAL)
             await _stopped(engine)
             return floors + await floor.samples(), samples
 
@@ -68,36 +78,51 @@ def measure_engine(*, quick: bool) -> list[Row]:
     return [Row("engine", what, micro(p50), micro(p99), ratio=p50 / floor, note=note)]
 
 
+@dataclass(frozen=True)
+class Burst:
+    """What one burst took."""
+
+    seconds: float
+    cpu: float
+    commits: int
+
+
 def measure_burst(*, quick: bool) -> list[Row]:
-    """10,000 containers appear: the stream's queue, the desk, the engine."""
+    """10,000 containers appear: the stream's queue, the desk, the engine. The best of a few rounds."""
     changes = 1000 if quick else 10_000
     world = world_of(size_of(2 * changes, spare=changes))
-    texts = [begin for begin, _ in _appearing(world, changes)]
+    coming, going = zip(*_appearing(world, changes), strict=True)
 
-    async def main(_: Namespace) -> tuple[float, int]:
+    async def main(namespace: Namespace) -> list[Burst]:
         async with CountingDataplane() as dataplane:
             path = await path_in(world, dataplane)
             engine = await _started(path)
-            before, started = dataplane.commits, perf_counter()
-            queue: CoalescingQueue[object] = CoalescingQueue()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_read(queue, texts))
-                group.create_task(_follow(queue, path, engine[0]))
-            while path.tracker.pending():
-                await dataplane.committed.wait()
-                dataplane.committed.clear()
-                await asyncio.sleep(0)
-            seconds = perf_counter() - started
-            commits = dataplane.commits - before
+            bursts = []
+            for _ in range(3):
+                bursts.append(await _burst(path, engine[0], dataplane, coming))
+                await _burst(path, engine[0], dataplane, going)
             await _stopped(engine)
-            return seconds, commits
+            return bursts
 
-    seconds, commits = in_namespace(main)
-    rate = changes / seconds
+    best = min(in_namespace(main), key=lambda burst: burst.seconds)
+    rate = changes / best.seconds
     what = f"burst of {changes:,} changes"
-    met = rate >= 15_000 and commits <= 100
-    note = f"{commits} commits, {seconds:.2f} s"
+    met = rate >= 15_000 and best.commits <= 100
+    note = f"{best.commits} commits, {best.seconds:.2f} s, {micro(best.cpu / changes):.0f} µs of CPU for a change"
     return [Row("burst", what, rate, unit="changes/s", target="≥ 15,000 changes/s, ≤ 100 commits", met=met, note=note)]
+
+
+async def _burst(path: Path, engine: Engine, dataplane: CountingDataplane, texts: Sequence[bytes]) -> Burst:
+    before, started, cpu = dataplane.commits, perf_counter(), process_time()
+    queue: CoalescingQueue[Event] = CoalescingQueue()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_read(queue, texts))
+        group.create_task(_follow(queue, path, engine))
+    while path.tracker.pending():
+        await dataplane.committed.wait()
+        dataplane.committed.clear()
+        await asyncio.sleep(0)
+    return Burst(perf_counter() - started, process_time() - cpu, dataplane.commits - before)
 
 
 def measure_refresh(*, quick: bool) -> list[Row]:
@@ -109,7 +134,7 @@ def measure_refresh(*, quick: bool) -> list[Row]:
     async def main(_: Namespace) -> tuple[list[float], list[float], list[float], list[float]]:
         async with KernelDataplane() as dataplane:
             path = await path_in(world, dataplane)
-            whole, bare = _refreshes(path, documents, rounds)
+            whole, bare = await _refreshes(path, documents, rounds)
             await path.settle()
             quiet = await _events_during(path, world, 100 if quick else 400)
             stop = asyncio.Event()
@@ -130,9 +155,9 @@ def measure_refresh(*, quick: bool) -> list[Row]:
             micro(median(whole)),
             micro(max(whole)),
             ratio=ratio,
-            target=f"CPU ≤ 1.5 {TIMES} decoding by orjson",
+            target=f"CPU ≤ 1.5 {TIMES} decoding by the faster of orjson and msgspec",
             met=ratio <= 1.5,
-            note=f"orjson: {micro(median(bare)):,.0f} µs of CPU",
+            note=f"that takes {micro(median(bare)):,.0f} µs of CPU",
         ),
         Row(
             "refresh-events",
@@ -170,7 +195,7 @@ async def _through(
 ) -> float:
     dataplane.committed.clear()
     started = perf_counter()
-    path.take(orjson.loads(text))
+    path.take(decoded(text))
     engine[0].wake()
     await dataplane.committed.wait()
     seconds = perf_counter() - started
@@ -178,42 +203,65 @@ async def _through(
     return seconds
 
 
-async def _read(queue: CoalescingQueue[object], texts: Sequence[bytes]) -> None:
+async def _read(queue: CoalescingQueue[Event], texts: Sequence[bytes]) -> None:
+    latest = Latest()
     for number, text in enumerate(texts):
-        message = orjson.loads(text)
-        queue.put(reference_of(message), message)
+        event = decoded(text)
+        if event.reference is not None and latest.admits(event.reference, event.time):
+            queue.put(event.reference, event)
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
     queue.close()
 
 
-async def _follow(queue: CoalescingQueue[object], path: Path, engine: Engine) -> None:
-    while (message := await queue.get()) is not None:
-        path.take(message)
+async def _follow(queue: CoalescingQueue[Event], path: Path, engine: Engine) -> None:
+    slices = Slices()
+    while (event := await queue.get()) is not None:
+        path.take(event)
         engine.wake()
+        await slices.rest()
 
 
-def _refreshes(path: Path, documents: Sequence[bytes], rounds: int) -> tuple[list[float], list[float]]:
-    """CPU seconds of each whole refresh, and of decoding alone."""
+async def _refreshes(path: Path, documents: Sequence[bytes], rounds: int) -> tuple[list[float], list[float]]:
+    """CPU seconds of each whole refresh, and of decoding alone by the faster of two libraries, collector off."""
     whole, bare = [], []
     for number in range(rounds):
-        document = documents[1 - number % 2]
+        document = await _received(documents[1 - number % 2])
         started = thread_time()
         path.read(document)
         whole.append(thread_time() - started)
-        started = thread_time()
-        parse_json(document)
-        bare.append(thread_time() - started)
+        bare.append(min(seconds_of_decoding(document, loads) for loads in (orjson.loads, msgspec.json.decode)))
     return whole, bare
 
 
+async def _received(document: bytes) -> bytes:
+    """New bytes, in pieces as from a network: Python remembers things of old ones, such as their hash."""
+    body = BytesIO()
+    for start in range(0, len(document), CHUNK):
+        body.write(document[start : start + CHUNK])
+        await asyncio.sleep(0)
+    return body.getvalue()
+
+
+def seconds_of_decoding(document: bytes, loads: Callable[[bytes], object]) -> float:
+    """CPU seconds, without those of freeing what was decoded."""
+    gc.disable()
+    try:
+        started = thread_time()
+        found = loads(document)
+        seconds = thread_time() - started
+        del found
+    finally:
+        gc.enable()
+    return seconds
+
+
 async def _read_for_ever(path: Path, documents: Sequence[bytes], stop: asyncio.Event) -> None:
-    """As the metadata source does: decoded in a thread, loaded on the loop."""
+    """As the metadata source does, but without the second that it leaves between two documents."""
     number = 0
     while not stop.is_set():
         number += 1
-        document = documents[number % 2]
-        snapshot = await asyncio.to_thread(lambda text: path.decoder.decode(parse_json(text)), document)
+        snapshot = await read_document(path.decoder, await _received(documents[number % 2]))
         path.desk.load(snapshot, monotonic())
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-
-import orjson
 
 from corral.dataplane.kernel import KernelDataplane
 from corral.sandbox.namespace import Namespace
@@ -16,7 +14,7 @@ from corral.sandbox.records import ContainerRecord
 from .floor import Floor, in_namespace
 from .path import Path, Run, path_in, seconds_of_encoding, stages
 from .report import TIMES, Row, micro, percentile
-from .world import EDITED_POLICY, POLICY, World, size_of, world_of
+from .world import World, size_of, world_of
 
 Work = Callable[[Path], Awaitable[list[Run]]]
 
@@ -88,25 +86,6 @@ def measure_local(*, quick: bool) -> list[Row]:
         )
         for name, case, records in cases
     ]
-
-
-def measure_policy(*, quick: bool) -> list[Row]:
-    """A rule is added (and, untimed, removed again): every chain of every local endpoint is another one."""
-    world = world_of(size_of(1000 if quick else 10_000))
-    edit, back = (world.event(replace(world.network, policy=list(policy))) for policy in (EDITED_POLICY, POLICY))
-    count = 5 if quick else 25
-
-    async def work(path: Path) -> list[Run]:
-        runs = []
-        for _ in range(count):
-            runs.append(await path.hear(edit))
-            await path.settle()
-            path.take(orjson.loads(back))
-            await path.settle()
-        return runs
-
-    what = f"policy edit, {world.size.containers:,} containers, {world.size.local} local: one transaction"
-    return [measured("policy", what, world, work, Limit(250))]
 
 
 def measure_replace(*, quick: bool) -> list[Row]:

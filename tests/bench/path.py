@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from statistics import median
 from time import monotonic, perf_counter
 
-import orjson
-
 from corral.daemon.desk import Desk
 from corral.daemon.facts import Facts
 from corral.dataplane.codec import encode
 from corral.dataplane.kernel import KernelDataplane
 from corral.nft.tracker import Tracker
 from corral.nft.transaction import Transaction
-from corral.sources.http import parse_json
+from corral.sources.events import read_event
+from corral.types import Problem
+from corral.wire.events import Event
 from corral.wire.metadata import SnapshotDecoder
 from corral.wire.rancher import EventTranslator
 
@@ -50,11 +50,11 @@ class Path:
 
     def read(self, document: bytes) -> None:
         """Take a whole metadata document in."""
-        self.desk.load(self.decoder.decode(parse_json(document)), monotonic())
+        self.desk.load(self.decoder.decode(document), monotonic())
 
-    def take(self, message: object) -> None:
+    def take(self, event: Event) -> None:
         """Take an event in that is already decoded."""
-        for update in self.translator.translate(message).updates:
+        for update in self.translator.translate(event).updates:
             self.desk.apply(update, monotonic())
 
     async def settle(self) -> None:
@@ -65,9 +65,9 @@ class Path:
     async def hear(self, text: bytes) -> Run:
         """One event, from its bytes to the kernel's acknowledgement."""
         times = [perf_counter()]
-        message = orjson.loads(text)
+        event = decoded(text)
         times.append(perf_counter())
-        updates = self.translator.translate(message).updates
+        updates = self.translator.translate(event).updates
         times.append(perf_counter())
         for update in updates:
             self.desk.apply(update, monotonic())
@@ -86,12 +86,20 @@ class Path:
         self.tracker.committed(transaction)
 
 
+def decoded(text: bytes) -> Event:
+    """The event that a message is."""
+    event = read_event(text)
+    if isinstance(event, Problem):
+        raise TypeError(f"not an event: {event}")
+    return event
+
+
 async def path_in(world: World, dataplane: KernelDataplane) -> Path:
     """A path that knows the world and whose table is in the kernel."""
     path = Path(dataplane)
     path.read(world.document())
     for name, resources in world.resources():
-        path.translator.learn(name, resources, whole=True)
+        path.translator.learn(name, resources)
     await path.settle()
     return path
 

@@ -24,13 +24,15 @@ Answer = dict[str, Any]
 
 
 def measure_start(*, quick: bool) -> list[Row]:
-    """A first start, and one onto the table that it left, beside fetching and decoding alone."""
+    """A first start of the agent, and one onto the table that it left, beside fetching and decoding alone."""
     world = world_of(size_of(1000 if quick else MOST))
     document = world.document()
 
     async def main(_: Namespace) -> tuple[Answer, Answer, Answer]:
         async with _serving(document) as url:
-            return await _run("fetch", url), await _run("start", url), await _run("start", url)
+            fetched = [await _run(library, url) for library in ("orjson", "msgspec.json")]
+            fastest = min(fetched, key=lambda answer: float(answer["seconds"]))
+            return fastest, await _run("agent", url), await _run("agent", url)
 
     fetched, cold, again = in_namespace(main)
     size = f"{world.size.containers:,} containers, {len(document) / _MEBIBYTE:,.0f} MiB"
@@ -46,7 +48,8 @@ def measure_start(*, quick: bool) -> list[Row]:
             ratio=ratio,
             target=f"≤ 3 {TIMES} fetch + decode",
             met=ratio <= 3,
-            note=f"fetch + decode {fetched['seconds']:.2f} s; {parts}; CPU {cold['cpu']:.1f} s",
+            note=f"fetch + decode by the faster of orjson and msgspec {fetched['seconds']:.2f} s; {parts}; "
+            f"CPU {cold['cpu']:.1f} s",
         ),
         Row(
             "resident",
@@ -84,7 +87,9 @@ async def _run(what: str, url: str) -> Answer:
 async def _serving(document: bytes) -> AsyncIterator[str]:
     """The metadata service: one version, one document."""
 
-    async def version(_: web.Request) -> web.Response:
+    async def version(request: web.Request) -> web.Response:
+        if request.query.get("value") == "1":
+            await asyncio.Event().wait()
         return web.json_response("1")
 
     async def root(_: web.Request) -> web.Response:

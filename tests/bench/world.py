@@ -7,6 +7,7 @@ our host. The last `spare` containers exist in no document: events bring them.
 from __future__ import annotations
 
 import gc
+import itertools
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -72,6 +73,7 @@ class World:
     def __init__(self, size: Size) -> None:
         self.size = size
         self.host = _host(0)
+        self._clock = itertools.count(1_500_000_000_000)
         self.records = Records("Default", str(_SEED))
         cni = {"name": "rancher-cni-network", "bridge": BRIDGE, "bridgeSubnet": MANAGED_SUBNET}
         self.network = NetworkRecord(
@@ -120,6 +122,7 @@ class World:
         message = {
             "name": "resource.change",
             "id": str(_SEED),
+            "time": next(self._clock),
             "resourceType": resource_type(record),
             "resourceId": record.id,
             "data": {"resource": render_resource(self.records, record)},
