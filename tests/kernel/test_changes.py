@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -12,7 +13,8 @@ import uvloop
 
 from corral.dataplane.base import ForeignChange
 from corral.dataplane.kernel import KernelDataplane
-from corral.nft.transaction import AddCounter, AddElements, AddSet, Transaction
+from corral.dataplane.netlink import LARGE
+from corral.nft.transaction import AddCounter, AddElements, AddSet, AddTable, Transaction
 from corral.nft.values import NftSet
 from tests.dataplane.rulesets import WORKED_EXAMPLE, creation
 from tests.kernel.namespaces import Namespace
@@ -108,13 +110,70 @@ async def test_a_foreign_commit_during_a_big_one_of_ours_is_noticed(
     send = kernel._commits.send
 
     async def send_after_another(data: bytes, *, slow: bool = False) -> None:
-        namespace.run(ADD)
+        if len(data) > LARGE:
+            namespace.run(ADD)
         await send(data, slow=slow)
 
     monkeypatch.setattr(kernel._commits, "send", send_after_another)
     async with watching(kernel) as following:
         await kernel.commit(Transaction((AddSet(BIG), AddElements("big", BIG, WHOLE_NETWORK))))
         assert await following() == ForeignChange(lost=True)
+
+
+async def test_a_foreign_commit_that_is_still_being_told_when_a_big_one_of_ours_begins_is_noticed(
+    kernel: KernelDataplane,
+) -> None:
+    """The generation counts it a good while before its notifications come."""
+    await kernel.commit(Transaction((AddTable(), AddSet(NftSet("theirs")), AddSet(BIG))))
+    before = await generation(kernel)
+    elements = ", ".join(map(str, WHOLE_NETWORK))
+    async with watching(kernel) as following:
+        other = await asyncio.create_subprocess_exec("nft", "-f", "-", stdin=asyncio.subprocess.PIPE)
+        writing = asyncio.ensure_future(
+            other.communicate(f"add element inet corral theirs {{ {elements} }}\n".encode())
+        )
+        while await kernel._generation(kernel._queries) == before:  # noqa: ASYNC110 - nothing tells of it earlier
+            await asyncio.sleep(0)
+        await kernel.commit(Transaction((AddElements("big", BIG, WHOLE_NETWORK),)))
+        await writing
+        async with asyncio.timeout(10):
+            seen = await following()
+        assert seen.lost or seen.process == "nft"
+
+
+async def test_a_reader_that_goes_during_a_big_commit_costs_it_nothing(
+    kernel: KernelDataplane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, sending = kernel._commits.send, asyncio.Event()
+
+    async def announce_and_send(data: bytes, *, slow: bool = False) -> None:
+        if len(data) > LARGE:
+            sending.set()
+        await send(data, slow=slow)
+
+    monkeypatch.setattr(kernel._commits, "send", announce_and_send)
+    async with watching(kernel):
+        everything = Transaction((AddTable(), AddSet(BIG), AddElements("big", BIG, WHOLE_NETWORK)))
+        committing = asyncio.ensure_future(kernel.commit(everything))
+        await sending.wait()
+    await committing
+    assert kernel._watch is None
+
+
+async def test_a_reader_that_could_not_listen_does_not_keep_the_next_one_away(
+    kernel: KernelDataplane, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_group: int) -> None:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    await kernel.commit(creation(WORKED_EXAMPLE))
+    with monkeypatch.context() as patched:
+        patched.setattr(kernel._notifications, "join", refuse)
+        with pytest.raises(OSError, match="no memory"):
+            await anext(kernel.changes())
+    async with watching(kernel) as following:
+        namespace.run(ADD)
+        assert (await following()).process == "nft"
 
 
 async def test_overrun_is_told(kernel: KernelDataplane, namespace: Namespace) -> None:

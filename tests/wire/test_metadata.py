@@ -608,7 +608,7 @@ def test_memory_never_shows(documents: list[Json]) -> None:
 
 TEXTS = ["", "c1", "s1", "st1", "h1", "shop", "Shop", "web", "side", "db", "a", '"}', "],", "\\", "é", "true"]
 VALUES: st.SearchStrategy[object] = (
-    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(TEXTS) | st.just([]) | st.just({})
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(TEXTS) | st.builds(list) | st.builds(dict)
 )
 EDITS = st.lists(
     st.tuples(st.sampled_from(["drop", "copy", "move", "change", "turn"]), st.randoms(use_true_random=False), VALUES),
@@ -630,7 +630,7 @@ def edit(document: Json, action: str, random: Random, value: object) -> None:
     elif action == "turn":
         chosen.reverse()
     elif action == "change" and isinstance(chosen[place], dict):
-        chosen[place] = chosen[place] | {random.choice(sorted(chosen[place])): value}
+        chosen[place] = chosen[place] | {random.choice([*sorted(chosen[place]), "labels"]): value}
     elif chosen is not document["environments"]:
         moved = chosen.pop(place) if action == "move" else copy.deepcopy(chosen[place])
         other.insert(random.randint(0, len(other)), moved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import structlog
 
@@ -77,8 +78,9 @@ def _sufficient(filtering: BridgeFiltering | None, *, ipv6: bool) -> bool:
 
 async def watch_foreign_changes(dataplane: Dataplane, engine: Engine) -> None:
     """Have the table compared as soon as somebody else touches it, or when notifications were lost."""
-    async for change in dataplane.changes():
-        if change.lost:
-            engine.doubt("notifications of ruleset changes were lost")
-        else:
-            engine.tampered(f"table changed by {change.process or 'unknown process'} (pid {change.pid})")
+    async with aclosing(dataplane.changes()) as changes:
+        async for change in changes:
+            if change.lost:
+                engine.doubt("notifications of ruleset changes were lost")
+            else:
+                engine.tampered(f"table changed by {change.process or 'unknown process'} (pid {change.pid})")

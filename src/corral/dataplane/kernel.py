@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -208,8 +208,8 @@ class KernelDataplane:
         if self._watch is not None:
             raise RuntimeError("changes() has a reader already")
         self._watch = watch = _Watch(self._notifications, self._commits.port)
-        watch.start()
         try:
+            watch.start()
             while True:
                 yield await watch.queue.get()
         finally:
@@ -222,18 +222,33 @@ class KernelDataplane:
         For each element it makes a packet of its own before anyone's filter sees it: a second and half a gigabyte
         for 65,534. Without listeners it makes none, and the generation tells whether anyone else came between.
         """
-        if self._watch is None or len(batch.data) <= LARGE:
+        watch = self._watch  # its reader may go meanwhile
+        if watch is None or len(batch.data) <= LARGE:
             await self._send(batch, transaction)
             return
         before = await self._generation(self._commits)
-        self._watch.pause()
+        await self._let_others_finish()
+        watch.pause()
         try:
             await self._send(batch, transaction)
         finally:
-            self._watch.resume()
+            watch.resume()
             own = 1 if isinstance(batch.outcome(), Committed) else 0
-            if await self._generation(self._commits) != before + own:
-                self._watch.missed()
+            if await self._generation_or_none() != before + own:
+                watch.missed()
+
+    async def _generation_or_none(self) -> int | None:
+        """None where it can not be read, which says nothing about the commit before."""
+        with suppress(DataplaneError):
+            return await self._generation(self._commits)
+        return None
+
+    async def _let_others_finish(self) -> None:
+        """An empty batch changes nothing and has no answer, but waits until a commit under way has notified us.
+
+        The generation counts a commit before the kernel tells of it: with many elements, a second before.
+        """
+        await self._commits.send(Batch((), self._commits.next_sequence(2)).data, slow=True)
 
     async def _generation(self, opened: NetlinkSocket) -> int:
         try:
@@ -257,8 +272,8 @@ class _Watch:
 
     def start(self) -> None:
         self._socket.on_readable(self._read)
-        self.resume()
         self._started = True
+        self.resume()
 
     def stop(self) -> None:
         if self._started:
@@ -267,7 +282,8 @@ class _Watch:
             self._socket.on_readable(None)
 
     def resume(self) -> None:
-        self._socket.join(NFTABLES_GROUP)
+        if self._started:
+            self._socket.join(NFTABLES_GROUP)
 
     def pause(self) -> None:
         self._socket.leave(NFTABLES_GROUP)
