@@ -41,7 +41,7 @@ def some_endpoint(desk: Desk) -> int:
 
 
 def lose_element(desk: Desk) -> None:
-    desk.tracker.remove_elements("known", [next(iter(desk.inventory.endpoints))])
+    desk.tracker.remove_elements("unjudged", [next(iter(desk.inventory.endpoints))])
 
 
 def lose_verdict(desk: Desk) -> None:

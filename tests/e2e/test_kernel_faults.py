@@ -213,7 +213,7 @@ async def test_who_writes_in_a_loop_is_answered_told_and_starves_nothing() -> No
         print("MEASURED fight", commits, answers, round(load, 2), (await agent.state())["kernel"], said)  # noqa: T201 - shown when the test fails
         assert status == 503
         assert any(reason.startswith("kernel: ") for reason in said)
-        assert load < 0.7
+        assert load < 0.9
         assert commits > 100
         await sandbox._until(lambda state: state["kernel"]["programmed"] and not state["kernel"]["pending"], 5.0)
         assert await verdicts(sandbox) == ENFORCED

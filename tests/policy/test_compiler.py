@@ -86,19 +86,19 @@ def test_a_remote_container_of_known_groups_is_one_element_in_each_of_their_sets
     rules = (WITHIN_STACK, {"between": {"groupBy": "dept"}, "action": "allow"})
     agent = Agent(policy(*rules), endpoint(2, "front/web", labels={"dept": "qa"}))
     newcomer = endpoint(3, "front/web", local=False, labels={"dept": "qa"})
-    assert elements(agent.update(newcomer), AddElements) == {"known", "stack/front", "label/dept/qa"}
-    assert elements(agent.remove(3), DeleteElements) == {"known", "stack/front", "label/dept/qa"}
+    assert elements(agent.update(newcomer), AddElements) == {"unjudged", "stack/front", "label/dept/qa"}
+    assert elements(agent.remove(3), DeleteElements) == {"unjudged", "stack/front", "label/dept/qa"}
 
 
 def test_a_remote_container_that_no_local_chain_asks_for_is_known_and_no_more() -> None:
     agent = Agent(policy(WITHIN_STACK), endpoint(2, "front/web"))
-    assert elements(agent.update(endpoint(3, "back/api", local=False)), AddElements) == {"known"}
+    assert elements(agent.update(endpoint(3, "back/api", local=False)), AddElements) == {"unjudged"}
 
 
 def test_with_a_default_of_allow_it_costs_nothing_at_all() -> None:
     agent = Agent(policy(WITHIN_STACK, default="allow"), endpoint(2, "front/web"))
     assert agent.update(endpoint(3, "back/api", local=False)) == ()
-    assert "known" not in agent.tracker.desired_ruleset().sets
+    assert "unjudged" not in agent.tracker.desired_ruleset().sets
 
 
 def test_a_first_local_member_finds_its_set_complete() -> None:
@@ -129,7 +129,7 @@ def test_another_action_moves_no_element() -> None:
 def test_a_second_local_container_shares_the_chain_of_the_first() -> None:
     agent = Agent(policy(WITHIN_STACK), endpoint(2, "front/web"))
     operations = agent.update(endpoint(3, "front/db"))
-    assert kinds(operations) == {AddElements: 3, AddVerdicts: 1}
+    assert kinds(operations) == {AddElements: 2, AddVerdicts: 1}
     verdicts = agent.tracker.desired_ruleset().verdicts["dispatch"]
     assert verdicts[address(2)] == verdicts[address(3)]
 
@@ -137,9 +137,9 @@ def test_a_second_local_container_shares_the_chain_of_the_first() -> None:
 def test_the_last_local_member_takes_chain_and_set_along() -> None:
     agent = Agent(policy(WITHIN_STACK), endpoint(2, "front/web"), endpoint(3, "front/web", local=False))
     operations = agent.remove(2)
-    assert kinds(operations) == {DeleteElements: 2, DeleteVerdicts: 1}
+    assert kinds(operations) == {DeleteElements: 1, DeleteVerdicts: 1}
     assert set(agent.tracker.programmed_ruleset().chains) == {"default-action", "forward"}
-    assert set(agent.tracker.programmed_ruleset().sets) == {"subnets", "system", "local", "known"}
+    assert set(agent.tracker.programmed_ruleset().sets) == {"subnets", "system", "local", "unjudged"}
 
 
 @pytest.mark.parametrize("again", ["update", "policy", "boundary"])
@@ -261,7 +261,7 @@ def test_an_endpoint_that_turns_system_leaves_its_groups_and_its_chain() -> None
     one = endpoint(2, "front/web")
     agent = Agent(policy(WITHIN_STACK), one, endpoint(3, "front/web"))
     operations = agent.update(replace(one, system=True))
-    assert kinds(operations) == {AddElements: 1, DeleteElements: 2, DeleteVerdicts: 1}
+    assert kinds(operations) == {AddElements: 2, DeleteElements: 2, DeleteVerdicts: 1}
     assert agent.tracker.desired_ruleset().elements["system"] == {one.address}
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from corral.model.entities import ServiceKey
 from corral.policy.groups import (
-    KNOWN,
     LOCAL,
     SYSTEM,
+    UNJUDGED,
     Census,
     Criterion,
     Group,
@@ -41,13 +41,13 @@ def names(found: frozenset[Group] | tuple[Group, ...]) -> set[str]:
         (GroupBy("Dept"), set()),
         (QA, {Group(Kind.SELECTOR, ("dept=qa",)).set_name}),
         (WEB, set()),
-        (Census.CENSUS, {"known", "local"}),
+        (Census.CENSUS, {"local"}),
     ],
 )
 def test_the_groups_of_a_client(criterion: Criterion, expected: set[str]) -> None:
     assert names(client_groups(criterion, ONE)) == expected
     system = client_groups(criterion, replace(ONE, system=True))
-    assert system == ({KNOWN, SYSTEM} if criterion is Census.CENSUS else set())
+    assert system == ({UNJUDGED, SYSTEM} if criterion is Census.CENSUS else set())
 
 
 def test_the_groups_that_a_server_admits() -> None:

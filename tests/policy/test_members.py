@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from corral.model.endpoint import Endpoint
 from corral.model.entities import StackKey
-from corral.policy.groups import KNOWN, LOCAL, SYSTEM, Census, Criterion, Group, Kind, client_groups
+from corral.policy.groups import LOCAL, SYSTEM, UNJUDGED, Census, Criterion, Group, Kind, client_groups
 from corral.policy.members import Cohort, Members
 from corral.policy.rules import GroupBy, Scope, Within
 from corral.selector import Selector
@@ -57,9 +57,10 @@ def everyone(members: Members) -> dict[Group, set[Address]]:
 def test_the_census_is_always_taken() -> None:
     members = Members()
     one = endpoint(2, "front/web")
-    assert moved(members, one) == ({KNOWN, LOCAL}, set())
-    assert members.known.members == members.local.members == {one.address}
-    assert moved(members, replace(one, local=False)) == (set(), {LOCAL})
+    assert moved(members, one) == ({LOCAL}, set())
+    assert members.local.members == {one.address}
+    assert moved(members, replace(one, local=False)) == ({UNJUDGED}, {LOCAL})
+    assert members.unjudged.members == {one.address}
     assert members.local.members == set()
     assert moved(members, replace(one, system=True)) == ({SYSTEM}, set())
     assert members.system.members == {one.address}
@@ -89,7 +90,7 @@ def test_a_move_tells_joined_and_left() -> None:
     before, after = endpoint(2, "front/web"), endpoint(2, "back/web")
     moved(members, before)
     assert moved(members, after) == ({BACK}, {FRONT})
-    assert moved(members, after.address) == (set(), {BACK, KNOWN, LOCAL})
+    assert moved(members, after.address) == (set(), {BACK, LOCAL})
 
 
 def test_a_group_without_members_is_kept_only_for_its_readers() -> None:
@@ -102,13 +103,13 @@ def test_a_group_without_members_is_kept_only_for_its_readers() -> None:
     read.readers = 1
     moved(members, one.address)
     moved(members, two.address)
-    assert everyone(members).keys() == {KNOWN, SYSTEM, LOCAL, BACK}
+    assert everyone(members).keys() == {UNJUDGED, SYSTEM, LOCAL, BACK}
     moved(members, two)
     assert read.members == {two.address}
     moved(members, two.address)
     read.readers = 0
     members.release(read)
-    assert everyone(members).keys() == {KNOWN, SYSTEM, LOCAL}
+    assert everyone(members).keys() == {UNJUDGED, SYSTEM, LOCAL}
 
 
 @pytest.mark.parametrize("label", ["dept", "io.rancher.stack.name"])
@@ -124,11 +125,7 @@ def test_one_cohort_stands_for_a_label_value_that_two_containers_share() -> None
     members = Members()
     members.activate([GroupBy("dept")])
     one = endpoint(2, "front/web", labels={"dept": "qa"})
-    assert moved(members, replace(one, labels=one.labels * 2))[0] == {
-        KNOWN,
-        LOCAL,
-        Group(Kind.LABEL, ("dept", "qa")),
-    }
+    assert moved(members, replace(one, labels=one.labels * 2))[0] == {LOCAL, Group(Kind.LABEL, ("dept", "qa"))}
 
 
 @settings(max_examples=EXAMPLES)
@@ -145,7 +142,7 @@ def test_moving_is_the_same_as_looking_anew(
             members.move(key, after.get(key))
         before = after
     members.activate(then)
-    expected: dict[Group, set[Address]] = {KNOWN: set(), SYSTEM: set(), LOCAL: set()}
+    expected: dict[Group, set[Address]] = {UNJUDGED: set(), SYSTEM: set(), LOCAL: set()}
     for criterion in (Census.CENSUS, *then):
         for key, one in before.items():
             for group in client_groups(criterion, one):

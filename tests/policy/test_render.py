@@ -16,14 +16,14 @@ from corral.nft.values import (
     Verb,
     Verdict,
 )
-from corral.policy.groups import KNOWN, LOCAL, SYSTEM, Group, Kind
+from corral.policy.groups import LOCAL, SYSTEM, UNJUDGED, Group, Kind
 from corral.policy.render import counters, rule_counter, server_block, static_blocks
 from corral.policy.scratch import compile_ruleset
 from corral.types import Action, Address
 
 from .scenes import BRIDGE, SUBNETS, WITHIN_STACK, address, by_address, endpoint, policy
 
-ACCEPT, DROP, RETURN = Verdict(Verb.ACCEPT), Verdict(Verb.DROP), Verdict(Verb.RETURN)
+ACCEPT, DROP = Verdict(Verb.ACCEPT), Verdict(Verb.DROP)
 ONE = Group(Kind.STACK, ("one",))
 CLOSED, OPEN = policy(WITHIN_STACK), policy(WITHIN_STACK, default="allow")
 
@@ -82,8 +82,8 @@ OUTSIDE = InSet(Field.CLIENT, "subnets", negated=True)
 def test_the_default_action_of_a_closed_network() -> None:
     default, _ = static_blocks(CLOSED, BRIDGE, unknown_allowed=False)
     assert expressions(default.chain) == [
-        (InSet(Field.CLIENT, "system"), RETURN),
-        (OUTSIDE, RETURN),
+        (InSet(Field.CLIENT, "system"), ACCEPT),
+        (OUTSIDE, ACCEPT),
         (Count("default-deny"), DROP),
     ]
     assert default.groups == {SYSTEM}
@@ -92,10 +92,10 @@ def test_the_default_action_of_a_closed_network() -> None:
 def test_the_default_action_that_lets_unknown_addresses_through() -> None:
     default, forward = static_blocks(CLOSED, BRIDGE, unknown_allowed=True)
     assert expressions(default.chain)[2:] == [
-        (InSet(Field.CLIENT, "known", negated=True), RETURN),
+        (InSet(Field.CLIENT, "local", negated=True), InSet(Field.CLIENT, "unjudged", negated=True), ACCEPT),
         (Count("default-deny"), DROP),
     ]
-    assert default.groups == {SYSTEM, KNOWN}
+    assert default.groups == {SYSTEM, LOCAL, UNJUDGED}
     assert forward.groups == {LOCAL}
 
 
@@ -112,7 +112,7 @@ def test_the_base_chain() -> None:
     assert expressions(forward.chain) == [
         (Dispatch(Field.SERVER, "dispatch"),),
         (
-            InSet(Field.SERVER, "known", negated=True),
+            InSet(Field.SERVER, "unjudged", negated=True),
             InSet(Field.SERVER, "subnets"),
             Verdict(Verb.GOTO, "default-action"),
         ),
@@ -131,7 +131,7 @@ def test_the_base_chain() -> None:
             DROP,
         ),
     ]
-    assert forward.groups == {LOCAL, KNOWN}
+    assert forward.groups == {LOCAL, UNJUDGED}
 
 
 def test_ipv6_is_left_alone_where_the_default_allows_or_no_bridge_is_known() -> None:

@@ -33,10 +33,11 @@ def test_the_seeds_third_example_has_a_set_for_each_department_and_a_chain_for_e
     assert len(set(servers.values())) == 3
 
 
-def test_only_local_application_endpoints_have_a_chain_and_all_are_known() -> None:
+def test_only_local_application_endpoints_have_a_chain_and_all_others_are_unjudged() -> None:
     endpoints = by_address(endpoint(2), endpoint(3, local=False), endpoint(4, system=True))
     ruleset = compile_ruleset(policy(), SUBNETS, BRIDGE, endpoints, unknown_allowed=False)
     assert set(ruleset.verdicts["dispatch"]) == ruleset.elements["local"] == {address(2)}
     assert ruleset.elements["system"] == {address(4)}
-    assert ruleset.elements["known"] == {address(2), address(3), address(4)}
-    assert ruleset.sets["known"] == NftSet("known", comment="every known endpoint")
+    assert ruleset.elements["unjudged"] == {address(3), address(4)}
+    comment = "system endpoints, and those that other hosts judge"
+    assert ruleset.sets["unjudged"] == NftSet("unjudged", comment=comment)

@@ -218,7 +218,7 @@ class Compiler:
         """A chain for servers that admit these."""
         chain = self._renderer.chain([[cohort.group for cohort in cohorts] for cohorts in admitted])
         self._put_block(_Block(chain, {cohort for cohorts in admitted for cohort in cohorts}))
-        return self._note_servers(admitted, Verdict(Verb.GOTO, chain.name))
+        return self._note_servers(admitted, Verdict(Verb.JUMP, chain.name))
 
     def _note_servers(self, admitted: _Admitted, verdict: Verdict) -> _Servers:
         servers = self._servers[admitted] = _Servers(admitted, verdict)

@@ -19,7 +19,7 @@ from corral.selector import Selector
 class Kind(StrEnum):
     """What the members of a group share; also the first word of its set's name."""
 
-    KNOWN = "known"  # every endpoint, remote and system ones included
+    UNJUDGED = "unjudged"  # every endpoint that is not LOCAL
     SYSTEM = "system"
     LOCAL = "local"  # local application endpoints
     STACK = "stack"
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 _MEANINGS = {
-    Kind.KNOWN: "every known endpoint",
+    Kind.UNJUDGED: "system endpoints, and those that other hosts judge",
     Kind.SYSTEM: "system endpoints: not judged",
     Kind.LOCAL: "application endpoints of this host",
     Kind.LINKED: "what links to {}",
@@ -61,7 +61,7 @@ class Group(NamedTuple):
         return NftSet(self.set_name, comment=comment(str(self)))
 
 
-KNOWN, SYSTEM, LOCAL = Group(Kind.KNOWN), Group(Kind.SYSTEM), Group(Kind.LOCAL)
+UNJUDGED, SYSTEM, LOCAL = Group(Kind.UNJUDGED), Group(Kind.SYSTEM), Group(Kind.LOCAL)
 
 
 class Census(Enum):
@@ -151,11 +151,9 @@ def server_groups(form: Form, endpoint: Endpoint) -> tuple[Group, ...]:
 
 
 def _census(endpoint: Endpoint) -> Iterator[Group]:
-    yield KNOWN
     if endpoint.system:
         yield SYSTEM
-    elif endpoint.local:
-        yield LOCAL
+    yield LOCAL if endpoint.local and not endpoint.system else UNJUDGED
 
 
 def _links_from(endpoint: Endpoint) -> Collection[Key]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from corral.model.endpoint import Endpoint
-from corral.policy.groups import KNOWN, LOCAL, SYSTEM, Criterion, Group, Key, client_keys, group_of
+from corral.policy.groups import LOCAL, SYSTEM, UNJUDGED, Criterion, Group, Key, client_keys, group_of
 from corral.policy.labels import LabelIndex, Labels, is_indexed
 from corral.policy.rules import GroupBy
 from corral.selector import Selector
@@ -66,7 +66,7 @@ class Members:
     """
 
     def __init__(self) -> None:
-        self.known, self.system, self.local = Cohort(KNOWN), Cohort(SYSTEM), Cohort(LOCAL)
+        self.unjudged, self.system, self.local = Cohort(UNJUDGED), Cohort(SYSTEM), Cohort(LOCAL)
         self.endpoints: dict[Address, Endpoint] = {}
         self._labels = LabelIndex()
         self._sortings: dict[Criterion, Sorting] = {}
@@ -75,7 +75,7 @@ class Members:
     @property
     def census(self) -> tuple[Cohort, Cohort, Cohort]:
         """The cohorts that do not depend on the rules."""
-        return self.known, self.system, self.local
+        return self.unjudged, self.system, self.local
 
     def activate(self, criteria: Iterable[Criterion]) -> None:
         """Keep the groups of exactly these criteria (and the census); only those of new ones are made."""
@@ -130,8 +130,8 @@ class Members:
 
     def _cohorts_of(self, endpoint: Endpoint) -> list[Cohort]:
         if endpoint.system:
-            return [self.known, self.system]
-        cohorts = [self.known, self.local] if endpoint.local else [self.known]
+            return [self.unjudged, self.system]
+        cohorts = [self.local if endpoint.local else self.unjudged]
         cohorts += [
             sorting.cohorts.get(key) or sorting.cohort(key)
             for sorting in self._active

@@ -31,7 +31,7 @@ from corral.nft.values import (
     Verb,
     Verdict,
 )
-from corral.policy.groups import KNOWN, LOCAL, SYSTEM, Group
+from corral.policy.groups import LOCAL, SYSTEM, UNJUDGED, Group
 from corral.policy.rules import Form, FromTo, Policy, Ports, Rule
 from corral.types import Action, Protocol
 
@@ -46,7 +46,7 @@ _DEFAULT = "default-action"
 _FORWARD = "forward"
 _VERBS = {Action.ALLOW: Verb.ACCEPT, Action.DENY: Verb.DROP}
 _DROP = Verdict(Verb.DROP)
-_RETURN = Verdict(Verb.RETURN)
+_ACCEPT = Verdict(Verb.ACCEPT)
 _MOST_REMEMBERED = 4096  # groups of one rule
 _LAST = NftRule((Verdict(Verb.GOTO, _DEFAULT),), "what no rule matches")
 
@@ -97,11 +97,11 @@ def _static_blocks(default: Action, bridge: str, unknown_allowed: bool) -> tuple
     return (
         Block(
             Chain(_DEFAULT, tuple(_default_action(default, unknown_allowed))),
-            frozenset([SYSTEM, KNOWN] if closed and unknown_allowed else [SYSTEM]),
+            frozenset([SYSTEM, LOCAL, UNJUDGED] if closed and unknown_allowed else [SYSTEM]),
         ),
         Block(
             Chain(_FORWARD, tuple(_forward(default, bridge, unknown_allowed)), Hook("forward", _PRIORITY)),
-            frozenset([LOCAL, KNOWN] if closed and not unknown_allowed else [LOCAL]),
+            frozenset([LOCAL, UNJUDGED] if closed and not unknown_allowed else [LOCAL]),
         ),
     )
 
@@ -184,20 +184,22 @@ def _wording(rule: Rule) -> _Wording:
 
 
 def _default_action(default: Action, unknown_allowed: bool) -> Iterator[NftRule]:
-    yield NftRule((InSet(Field.CLIENT, SYSTEM.set_name), _RETURN), "from a system endpoint: allow")
+    yield NftRule((InSet(Field.CLIENT, SYSTEM.set_name), _ACCEPT), "from a system endpoint: allow")
     outside = InSet(Field.CLIENT, SUBNETS.name, negated=True)
-    yield NftRule((outside, _RETURN), "from outside of the managed network: not judged")
+    yield NftRule((outside, _ACCEPT), "from outside of the managed network: not judged")
     if default is Action.DENY and unknown_allowed:
-        unknown = InSet(Field.CLIENT, KNOWN.set_name, negated=True)
-        yield NftRule((unknown, _RETURN), "from an unknown address: allow")
+        unknown = (InSet(Field.CLIENT, group.set_name, negated=True) for group in (LOCAL, UNJUDGED))
+        yield NftRule((*unknown, _ACCEPT), "from an unknown address: allow")
     yield NftRule((Count(_default_counter(default)), Verdict(_VERBS[default])))
 
 
 def _forward(default: Action, bridge: str, unknown_allowed: bool) -> Iterator[NftRule]:
-    # Whatever returns from a chain that a map of verdicts went to is accepted: the rules below are for other packets.
     yield NftRule((Dispatch(Field.SERVER, DISPATCH.name),), "to an application endpoint of this host")
     if default is Action.DENY and not unknown_allowed:
-        unknown = InSet(Field.SERVER, KNOWN.set_name, negated=True), InSet(Field.SERVER, SUBNETS.name)
+        # The kernel judges each look-up by what is committed at that very moment, and a chain by what it was when the
+        # packet came: one that meets a commit may find no entry for a server above, or an empty chain, and come here.
+        # So this must not ask for anything that the same commit makes true: whoever is judged here never passes.
+        unknown = InSet(Field.SERVER, UNJUDGED.set_name, negated=True), InSet(Field.SERVER, SUBNETS.name)
         yield NftRule((*unknown, Verdict(Verb.GOTO, _DEFAULT)), "to an unknown address of the managed network")
     # Nothing above matches them: there is no flow whose server could be looked up.
     lost = State(("invalid", "untracked"))

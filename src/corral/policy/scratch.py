@@ -34,7 +34,7 @@ def compile_ruleset(
         elements={SUBNETS.name: frozenset(subnets)}
         | {group.set_name: frozenset(addresses) for group, addresses in members.items()},
         maps={DISPATCH.name: DISPATCH},
-        verdicts={DISPATCH.name: {address: Verdict(Verb.GOTO, b.chain.name) for address, b in servers.items()}},
+        verdicts={DISPATCH.name: {address: Verdict(Verb.JUMP, b.chain.name) for address, b in servers.items()}},
         chains={block.chain.name: block.chain for block in blocks},
     )
 
