@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -14,7 +14,7 @@ from corral.sandbox.records import ContainerRecord
 from .floor import Floor, in_namespace
 from .path import Path, Run, path_in, seconds_of_encoding, stages
 from .report import TIMES, Row, micro, percentile
-from .world import World, size_of, world_of
+from .world import ROLES, Size, World, size_of, world_of
 
 Work = Callable[[Path], Awaitable[list[Run]]]
 
@@ -69,23 +69,35 @@ def _event_row(containers: int, count: int) -> Row:
 
 
 def measure_local(*, quick: bool) -> list[Row]:
-    """A local container appears: of a service that has one here already, and of the first one of its stack."""
+    """A local container appears: its chain is there; its chain is new; its chain is new and so is its stack's set."""
     world = world_of(size_of(1000 if quick else 10_000))
-    count = 50 if quick else 500
     known = [world.spare(number, local=True) for number in range(world.size.spare)]
     first = world.size.services - 1
     new = [world.spare(number, local=True, service=first - number) for number in range(min(10, world.size.spare))]
-    cases = (("local-known", "chain known", known), ("local-new", "new chain and sets", new))
+    started = _with_a_stack_begun(world.size)
+    database = [started.spare(0, local=True, service=started.size.local - 1 + ROLES.index("db"))]
+    cases = (
+        ("local-known", "chain known", world, known),
+        ("local-new-chain", "new chain", started, database),
+        ("local-new", "new chain and set", world, new),
+    )
+    count = 50 if quick else 500
     return [
         measured(
             name,
             f"local container, {case}, {world.size.containers:,} containers",
-            world,
-            partial(appear, world=world, records=records, count=count),
+            among,
+            partial(appear, world=among, records=records, count=count),
             Limit(25),
         )
-        for name, case, records in cases
+        for name, case, among, records in cases
     ]
+
+
+def _with_a_stack_begun(size: Size) -> World:
+    """The last local container is the first one of its stack here: no database of that stack is local yet."""
+    stacks = min(size.local, size.services - len(ROLES)) // len(ROLES)
+    return world_of(replace(size, local=stacks * len(ROLES) + 1))
 
 
 def measure_replace(*, quick: bool) -> list[Row]:
