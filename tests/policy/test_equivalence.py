@@ -64,7 +64,7 @@ def enforced(scene: Scene, flow: Flow) -> Verb:
 
 
 def expected_counter(policy: Policy, judgement: Judgement) -> str:
-    return default_counter(policy) if judgement.rule is None else rule_counter(policy.rules[judgement.rule])
+    return default_counter(policy.default) if judgement.rule is None else rule_counter(policy.rules[judgement.rule])
 
 
 def check_flow(ruleset: Ruleset, scene: Scene, flow: Flow) -> None:

@@ -65,7 +65,7 @@ def counters(policy: Policy, bridge: str) -> frozenset[str]:
     return frozenset(
         [
             *map(rule_counter, policy.rules),
-            default_counter(policy),
+            default_counter(policy.default),
             INVALID_DROP,
             *([IPV6_DROP] if _closes_ipv6(policy.default, bridge) else []),
         ]
@@ -77,12 +77,8 @@ def rule_counter(rule: Rule) -> str:
     return f"rule-{rule.action}-{digest(str(rule))[:8]}"
 
 
-def default_counter(policy: Policy) -> str:
+def default_counter(default: Action) -> str:
     """The name of the default action's counter."""
-    return _default_counter(policy.default)
-
-
-def _default_counter(default: Action) -> str:
     return f"default-{default}"
 
 
@@ -190,7 +186,7 @@ def _default_action(default: Action, unknown_allowed: bool) -> Iterator[NftRule]
     if default is Action.DENY and unknown_allowed:
         unknown = (InSet(Field.CLIENT, group.set_name, negated=True) for group in (LOCAL, UNJUDGED))
         yield NftRule((*unknown, _ACCEPT), "from an unknown address: allow")
-    yield NftRule((Count(_default_counter(default)), Verdict(_VERBS[default])))
+    yield NftRule((Count(default_counter(default)), Verdict(_VERBS[default])))
 
 
 def _forward(default: Action, bridge: str, unknown_allowed: bool) -> Iterator[NftRule]:
