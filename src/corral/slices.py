@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from time import monotonic
 
 # Seconds of work without a turn for others. Reader, translator and commit may each take theirs in one turn of the loop.
 SLICE = 0.003
@@ -14,10 +14,10 @@ class Slices:
 
     def __init__(self, length: float | None = None) -> None:
         self._length = SLICE if length is None else length
-        self._began = time.monotonic()
+        self._began = monotonic()
 
     async def rest(self) -> None:
         """Let others have their turn, if ours has lasted long enough."""
-        if time.monotonic() - self._began >= self._length:
+        if monotonic() - self._began >= self._length:
             await asyncio.sleep(0)
-            self._began = time.monotonic()
+            self._began = monotonic()

@@ -19,10 +19,10 @@ from corral.daemon.pacing import CREDIT, INTERVAL
 from corral.dataplane.kernel import KernelDataplane
 from corral.nft.transaction import Transaction
 from corral.sandbox.namespace import Namespace
+from corral.slices import Slices
 from corral.sources.coalescing import CoalescingQueue
 from corral.sources.http import CHUNK
 from corral.sources.metadata import read_document
-from corral.sources.slices import Slices
 from corral.wire.events import Event
 from corral.wire.latest import Latest
 

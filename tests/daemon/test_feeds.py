@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from structlog.testing import capture_logs
 
+from corral import slices
 from corral.daemon.desk import Desk
 from corral.daemon.engine import Engine
 from corral.daemon.facts import Facts
@@ -21,7 +22,6 @@ from corral.sandbox.environment import Environment
 from corral.sandbox.links import Links
 from corral.sandbox.namespace import Namespace
 from corral.sandbox.rancher_server import RancherServer
-from corral.sources import slices
 from corral.sources.credentials import Credentials
 from corral.sources.events import Connected, Disconnected, EventSource
 from corral.sources.metadata import MetadataSource, MetadataTiming

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from corral.dataplane.messages import frame, nfgen, nftables
-from corral.dataplane.netlink import LARGE, NETLINK_NETFILTER, InterruptedDumpError, NetlinkSocket, Turns, in_thread
+from corral.dataplane.netlink import LARGE, NETLINK_NETFILTER, InterruptedDumpError, NetlinkSocket, in_thread
 from corral.errors import UncertainError, UnsupportedError
 from tests.kernel.namespaces import Namespace
 
@@ -108,31 +108,6 @@ def test_a_protocol_that_the_kernel_does_not_have_is_unsupported() -> None:
     with pytest.raises(UnsupportedError) as caught:
         NetlinkSocket(31)
     assert caught.value.errno == errno.EPROTONOSUPPORT
-
-
-async def _turns_of_others(turns: Turns) -> int:
-    """How many one of the others has while we work through a hundred steps."""
-    count = 0
-
-    async def other() -> None:
-        nonlocal count
-        while True:
-            count += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.ensure_future(other())
-    await asyncio.sleep(0)
-    before = count
-    for _ in range(100):
-        await turns.give()
-    task.cancel()
-    return count - before
-
-
-async def test_others_have_a_turn_now_and_then_but_not_at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(step * 0.001 for step in range(1000))
-    monkeypatch.setattr("corral.dataplane.netlink.monotonic", lambda: next(clock))
-    assert 5 < await _turns_of_others(Turns()) < 50
 
 
 async def test_a_call_in_a_thread_finishes_before_it_is_cancelled() -> None:

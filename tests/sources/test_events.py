@@ -14,8 +14,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from corral import slices
 from corral.errors import RefusedError, UnreachableError
-from corral.sources import slices
 from corral.sources.backoff import Backoff
 from corral.sources.credentials import Credentials
 from corral.sources.events import Changed, Connected, Disconnected, EventItem, EventSource, EventTiming, read_event

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from corral import slices
 from corral.errors import UnreachableError
 from corral.model.entities import ServiceKey
 from corral.model.updates import ContainerUpdate, ServiceUpdate, StackUpdate
-from corral.sources import slices
 from corral.sources.rancher import RancherClient
 from corral.sources.resolver import COLLECTIONS, Resolver
 from corral.wire.directory import Reference

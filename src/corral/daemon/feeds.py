@@ -13,12 +13,12 @@ from corral.daemon.desk import Desk
 from corral.daemon.engine import Engine
 from corral.daemon.facts import Facts
 from corral.errors import UnreachableError
+from corral.slices import Slices
 from corral.sources.events import Changed, Connected, Disconnected, EventItem, EventSource
 from corral.sources.metadata import MetadataSource
 from corral.sources.rancher import RancherClient
 from corral.sources.resolver import Resolver
 from corral.sources.resync import Resync
-from corral.sources.slices import Slices
 from corral.types import Problem
 from corral.wire.rancher import Translation
 

@@ -188,7 +188,7 @@ class KernelDataplane:
         for answer in await self._queries.dump(nftables(kind), payload):
             if _in_our_table(answer.payload):
                 yield answer.payload
-            await self._queries.turns.give()
+            await self._queries.slices.rest()
 
     async def counters(self) -> Mapping[str, tuple[int, int]]:
         """See `Dataplane`. The counters are read one after the other, not at one moment."""

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -32,6 +31,7 @@ from corral.dataplane.messages import (
 )
 from corral.dataplane.monitor import PortFilter
 from corral.errors import UncertainError, UnsupportedError
+from corral.slices import Slices
 
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
@@ -46,7 +46,7 @@ _RECEIVE_BUFFER = 8 << 20
 _DATAGRAM = 1 << 17  # the kernel's largest: 32 KiB of a dump, 72 KiB of notifications
 LARGE = 64 << 10  # more than this is sent from a thread: the kernel works inside the send
 _OVERHEAD = 1024
-_TURN = 0.005  # seconds of work before others get their turn
+_SLICE = 0.005  # seconds of reading before others get their turn
 _ERRNO_SIZE = 4
 
 Result = TypeVar("Result")
@@ -54,19 +54,6 @@ Result = TypeVar("Result")
 
 class InterruptedDumpError(Exception):
     """The table changed under a dump, or an answer was lost: begin again."""
-
-
-class Turns:
-    """Gives others on the event loop a turn, now and then, in the course of long work."""
-
-    def __init__(self) -> None:
-        self._given = monotonic()
-
-    async def give(self) -> None:
-        """Call this more often than a turn is due."""
-        if monotonic() - self._given > _TURN:
-            await asyncio.sleep(0)
-            self._given = monotonic()
 
 
 class NetlinkSocket:
@@ -85,7 +72,7 @@ class NetlinkSocket:
         for option in (_CAP_ACK, _EXT_ACK):
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
         self._send_buffer = 0
-        self.turns = Turns()
+        self.slices = Slices(_SLICE)
         self._enlarge(_SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._make_room(_SEND_BUFFER)
 
@@ -172,7 +159,7 @@ class NetlinkSocket:
                     _raise_error(received)
                     return answers
                 answers.append(received)
-            await self.turns.give()
+            await self.slices.rest()
 
     def on_readable(self, call: Callable[[], None] | None) -> None:
         """Have the running loop call this whenever something can be read; None ends it."""

@@ -14,12 +14,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import SecurityError
 
 from corral.errors import RefusedError, UnreachableError
+from corral.slices import Slices
 from corral.sources.backoff import Backoff, refused_backoff, server_backoff
 from corral.sources.coalescing import CoalescingQueue
 from corral.sources.credentials import Credentials, origin
 from corral.sources.failures import mapped
 from corral.sources.http import MEBIBYTE, parse_json
-from corral.sources.slices import Slices
 from corral.sources.status import SourceStatus
 from corral.types import Problem
 from corral.wire.events import Event, Kind, event_of, quick_event

@@ -13,10 +13,10 @@ from msgspec import DecodeError
 
 from corral.errors import UnreachableError
 from corral.model.entities import Snapshot
+from corral.slices import Slices
 from corral.sources.backoff import Backoff
 from corral.sources.failures import mapped, status_failure
 from corral.sources.http import MEBIBYTE, parse_json, read_bounded
-from corral.sources.slices import Slices
 from corral.sources.status import SourceStatus
 from corral.wire.fields import shown
 from corral.wire.metadata import SnapshotDecoder

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import aclosing
 
+from corral.slices import Slices
 from corral.sources.rancher import RancherClient
-from corral.sources.slices import Slices
 from corral.wire.directory import Reference
 from corral.wire.events import Event, Kind
 from corral.wire.rancher import EventTranslator, Translation
