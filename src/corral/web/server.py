@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -17,8 +17,11 @@ VIEW: web.AppKey[AgentView] = web.AppKey("view")
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def build_app(view: AgentView, listen_host: str) -> web.Application:
-    """The application for one agent; `listen_host` is a `Host` to answer to, besides loopback's names."""
+def build_app(view: AgentView, listen_host: str, routes: Iterable[web.RouteDef] = ()) -> web.Application:
+    """The application for one agent; `listen_host` is a `Host` to answer to, besides loopback's names.
+
+    `routes` are those of the other modules here, each for a part of the agent.
+    """
     app = web.Application(middlewares=[_guard(listen_host), _errors])
     app[VIEW] = view
     app.router.add_get("/healthz", _healthz)
@@ -28,6 +31,7 @@ def build_app(view: AgentView, listen_host: str) -> web.Application:
     app.router.add_get("/v1/policy", _policy)
     app.router.add_get("/v1/ruleset", _ruleset)
     app.router.add_get("/v1/explain", _explain)
+    app.router.add_routes(routes)
     return app
 
 
