@@ -30,7 +30,7 @@ SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 endif
 
 .PHONY: stale
-.PHONY: help demo test bench soak fuzz lint style types imports format lock clean
+.PHONY: help demo test bench soak fuzz lint style types imports format reference docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,13 @@ imports: $(VENV)/dev.stamp ## Check that imports go one way
 format: $(VENV)/dev.stamp ## Put the source into its format, and fix what ruff can fix
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+reference: $(VENV)/dev.stamp ## Write the pages of docs/reference from the code
+	@$(BIN)/python tools/reference.py
+
+docs: $(VENV)/dev.stamp ## Build the documentation as a site, in build/site
+	@$(BIN)/python tools/reference.py --check
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lock: ## Pin the dependencies anew (needs uv; LOCK_FLAGS=--upgrade takes the newest versions)
 	@$(LOCK_COMMAND) $(LOCK_FLAGS) --group dev --output-file requirements.lock

@@ -195,6 +195,8 @@ def test_pure_rooms_are_kept_from_every_dependency() -> None:
     packages = {name.replace("-", "_") for name in dependencies()}
     assert packages - set(contracts["pure"]["forbidden_modules"]) == set()
     assert packages - set(contracts["wire"]["forbidden_modules"]) == {"msgspec", "pydantic"}
+    # Of `typing`'s own, pydantic reads no TypedDict before Python 3.12.
+    assert packages - set(contracts["documents"]["forbidden_modules"]) == {"typing_extensions"}
 
 
 def test_locks_pin_what_the_project_asks_for() -> None:
@@ -233,6 +235,16 @@ def test_settings_are_documented() -> None:
     assert set(re.findall(r"\bCORRAL_[A-Z_]+[A-Z]\b", text)) == known
     families = {family + field.upper() for family in CREDENTIAL_FAMILIES for field in CREDENTIAL_FIELDS}
     assert {name for name in families if name not in text} == set()
+
+
+def test_defaults_are_documented() -> None:
+    rows = re.findall(
+        r"^\| `CORRAL_([A-Z_]+)` \| ([^|]*) \|", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE
+    )
+    given = {name.lower(): re.findall(r"`([^`]*)`", default) for name, default in rows}
+    assert "mode" in given
+    plain = {name: field.default for name, field in Settings.model_fields.items() if isinstance(field.default, str)}
+    assert {name: default for name, default in plain.items() if given.get(name) != [default]} == {}
 
 
 def test_commands_are_documented() -> None:
