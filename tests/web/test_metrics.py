@@ -82,4 +82,5 @@ def test_ages_are_told_from_when_there_is_something_to_tell() -> None:
 
 
 def test_names_are_ours() -> None:
-    assert all(re.fullmatch(r"corral_[a-z_]+", name) for name in families(Facts(last_commit_seconds=1.0)))
+    """But for what every Prometheus client tells of its process."""
+    assert all(re.fullmatch(r"(corral|process)_[a-z_]+", name) for name in families(Facts(last_commit_seconds=1.0)))
