@@ -30,7 +30,7 @@ SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 endif
 
 .PHONY: stale
-.PHONY: help demo test bench soak fuzz lint style types imports format reference docs lock clean
+.PHONY: help demo page test bench soak fuzz lint style types imports format reference docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,8 +38,25 @@ help: ## Show this list
 demo: $(VENV)/runtime.stamp ## Run the sandbox: a small Rancher, real agents, real packets (no root needed)
 	@$(BIN)/corral demo --yes
 
-test: $(VENV)/dev.stamp ## Run every test (needs root for network namespaces; installs nftables by apt)
+# What the page is made of; the packages are those that page/package-lock.json pins.
+PAGE := src/corral/web/dist/index.html
+PAGE_SOURCES := $(shell find page -name node_modules -prune -o -type f -print)
+
+page: $(PAGE) ## Check and build the page into the package (needs Node.js 18 or newer; installs it by apt)
+
+$(PAGE): page/node_modules/stamp $(PAGE_SOURCES)
+	@npm --prefix page run --silent check
+	@npm --prefix page run --silent build
+
+page/node_modules/stamp: page/package-lock.json page/.npmrc
+	@{ command -v node && command -v npm; } >/dev/null || tools/apt-install nodejs npm
+	@npm --prefix page ci --loglevel=error
+	@touch $@
+
+test: $(VENV)/dev.stamp $(PAGE) ## Run every test (needs root for network namespaces; installs nftables by apt)
 	@{ command -v nft && command -v ip; } >/dev/null || tools/apt-install nftables iproute2
+	@{ command -v iptables-legacy && command -v ipset; } >/dev/null || tools/apt-install iptables ipset
+	@command -v chromium >/dev/null || tools/apt-install chromium
 	@echo "Random tests start from seed $(SEED): \`make SEED=$(SEED) test\` repeats them."
 	@$(BIN)/python -m pytest --hypothesis-seed=$(SEED)
 
@@ -93,5 +110,5 @@ $(VENV)/runtime.stamp: requirements-runtime.lock pyproject.toml tools/venv $(STA
 	@touch $@
 
 clean: ## Remove the virtual environment and all caches
-	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) page/node_modules src/corral/web/dist build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find src tests -name __pycache__ -type d -exec rm -rf {} +

@@ -35,8 +35,8 @@ def test_defaults() -> None:
 
 def test_a_flag_wins_over_a_variable() -> None:
     environment = {"CORRAL_MODE": "off", "CORRAL_LOG_LEVEL": "debug"}
-    settings = load_settings(environment, {"mode": "enforce", "log_level": None})
-    assert (settings.mode, settings.log_level) == (Mode.ENFORCE, "debug")
+    settings = load_settings(environment, {"mode": "audit", "log_level": None})
+    assert (settings.mode, settings.log_level) == (Mode.AUDIT, "debug")
 
 
 def test_platform_names_win_over_cattle_names_and_are_not_mixed() -> None:
@@ -67,7 +67,7 @@ def test_an_unknown_variable_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "allowed"),
     [
-        ("CORRAL_MODE", "on", "'enforce' or 'off'"),
+        ("CORRAL_MODE", "on", "'enforce', 'audit' or 'off'"),
         ("CORRAL_LISTEN", "8799", "host:port is allowed"),
         ("CORRAL_LISTEN", "127.0.0.1:99999", "host:port is allowed"),
         ("CORRAL_STALE_AFTER", "10", "500ms, 30s, 10m"),

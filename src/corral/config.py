@@ -32,9 +32,10 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Mode(StrEnum):
-    """Whether verdicts reach the kernel."""
+    """What becomes of the verdicts: the kernel enforces them, it counts and logs what it would deny, or it has none."""
 
     ENFORCE = "enforce"
+    AUDIT = "audit"
     OFF = "off"
 
 
@@ -53,15 +54,25 @@ class Listen(str):
 
 
 def _duration(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value.strip())
+    return _timedelta(value) if isinstance(value, str) else value
+
+
+def _timedelta(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("a number with a unit is allowed: 500ms, 30s, 10m, 2h, 1d")
     try:
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     except OverflowError:
         raise ValueError(f"at most {timedelta.max.days}d is allowed") from None
+
+
+def read_duration(where: str, text: str) -> timedelta:
+    """A duration such as `30s`. Raises UsageError, which says `where`."""
+    try:
+        return _timedelta(text)
+    except ValueError as error:
+        raise UsageError(f"{where}: {text!r} given; {error}") from None
 
 
 def _is_http(url: str) -> bool:
@@ -81,7 +92,10 @@ def _listen(value: object) -> Listen:
 
 
 class Settings(BaseModel):
-    """Everything that `corral agent` can be told; the field names are the variables' without `CORRAL_`."""
+    """Everything that `corral agent` can be told; the field names are the variables' without `CORRAL_`.
+
+    `state_dir` is for `corral policy apply` and `rollback`, which keep former policies there; the agent keeps no files.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -99,6 +113,7 @@ class Settings(BaseModel):
     log_format: Literal["console", "json"] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     loop: Literal["uvloop", "asyncio"] = "uvloop"
+    state_dir: Path | None = None
 
     @field_validator("metadata_url", "rancher_url")
     @classmethod

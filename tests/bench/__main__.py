@@ -13,9 +13,11 @@ from rich.console import Console
 from corral.daemon.logs import configure_logs
 
 from .burst import measure_burst, measure_engine, measure_refresh
+from .denied import measure_denied
 from .edits import measure_policy
 from .latency import measure_events, measure_floor, measure_local, measure_replace
 from .packets import measure_packets
+from .questions import measure_questions
 from .report import Row, print_table, write_json
 from .start import measure_start
 
@@ -35,6 +37,8 @@ BENCHES: dict[str, Bench] = {
     "refresh": measure_refresh,
     "start": measure_start,
     "packets": measure_packets,
+    "denied": measure_denied,
+    "questions": measure_questions,
 }
 
 

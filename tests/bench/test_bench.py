@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from .questions import measure_questions
 from .report import percentile
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,12 @@ def test_floor_is_measured_and_written(tmp_path: Path) -> None:
     assert row["name"] == "floor"
     assert 0 < row["p50"] <= row["p99"]
     assert "floor" in run.stdout
+
+
+def test_questions_are_measured() -> None:
+    rows = measure_questions(quick=True)
+    assert [row.name for row in rows] == ["matrix", "warnings", "change", "suggest"]
+    assert all(0 < row.p50 <= (row.p99 or 0) for row in rows)
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(0, 1), (50, 2), (75, 3), (99, 4), (100, 4)])

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from typer.testing import CliRunner
+
+from corral.cli.app import app
 from corral.cli.cleanup import Outcome, remove
 from corral.dataplane.fake import FakeDataplane
+from corral.errors import UsageError
 from corral.nft.transaction import AddTable, Transaction
 from corral.sandbox.world import Sandbox
 
@@ -36,6 +41,13 @@ async def test_cleanup_says_that_an_agent_puts_the_table_back() -> None:
         ran = await corral(sandbox, "cleanup")
         assert ran.status == 1
         assert "an agent is running and puts it back" in ran.output
+
+
+@pytest.mark.parametrize("option", [["--dry-run"], ["--force"], ["--agent", "127.0.0.1:1"]])
+def test_options_that_go_with_legacy_only(option: list[str]) -> None:
+    ran = CliRunner().invoke(app, ["cleanup", *option])
+    assert isinstance(ran.exception, UsageError)
+    assert "go with --legacy" in str(ran.exception)
 
 
 async def test_a_table_that_comes_back_late_is_seen() -> None:

@@ -49,3 +49,11 @@ def test_json_tells_the_terminal_nothing(text: str, capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out
     assert printed.replace("\n", "").isprintable()
     assert json.loads(printed) == {"name": text}
+
+
+def test_columns_are_neither_cut_nor_broken_whatever_the_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    pairs([("host", "h" * 300), ("policy[0]", "p")])
+    assert capsys.readouterr().out.splitlines() == [f"host       {'h' * 300}", "policy[0]  p"]

@@ -14,7 +14,7 @@ from corral.config import load_settings
 from corral.daemon.agent import Agent
 from corral.daemon.desk import Desk
 from corral.daemon.facts import Facts
-from corral.dataplane.fake import FakeDataplane
+from corral.dataplane.fake import FakeDataplane, FakeFlowLog
 from corral.model.entities import Snapshot
 from corral.nft.tracker import Tracker
 from corral.sandbox.documents import render_root
@@ -67,6 +67,7 @@ class Running:
     environment: Environment
     metadata: Metadata
     dataplane: FakeDataplane
+    packet_log: FakeFlowLog
     agent: Agent
     url: str
     done: asyncio.Task[None]
@@ -85,21 +86,22 @@ class Running:
 
 
 @asynccontextmanager
-async def running_agent(**settings: str) -> AsyncIterator[Running]:
-    """An agent whose table is in place."""
-    environment, metadata, dataplane = small_environment(), Metadata(), FakeDataplane()
+async def running_agent(dataplane: FakeDataplane | None = None, **settings: str) -> AsyncIterator[Running]:
+    """An agent, over the table that an earlier one may have left."""
+    environment, metadata = small_environment(), Metadata()
+    dataplane, packet_log = dataplane or FakeDataplane(), FakeFlowLog()
     async with http_server(metadata.handle) as url:
         metadata.publish(**render_root(environment.records, environment.host(0)))
         variables = {"CORRAL_METADATA_URL": f"{url}/2016-07-29", "CORRAL_LISTEN": "127.0.0.1:0", **settings}
         listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        agent = Agent(load_settings(variables), dataplane, started=listening.set_result)
+        agent = Agent(load_settings(variables), dataplane, packet_log, started=listening.set_result)
         done = asyncio.create_task(agent.run())
         await asyncio.wait((done, listening), return_when=asyncio.FIRST_COMPLETED)
         if done.done():
             await done
         try:
             port = await listening
-            running = Running(environment, metadata, dataplane, agent, f"http://127.0.0.1:{port}", done)
+            running = Running(environment, metadata, dataplane, packet_log, agent, f"http://127.0.0.1:{port}", done)
             yield running
         finally:
             agent.stop()

@@ -8,6 +8,8 @@ import signal
 from aiohttp import web
 
 from corral.daemon.facts import Trouble
+from corral.dataplane.fake import FakeDataplane
+from corral.nft.transaction import AddRule, FlushChain
 from corral.nft.values import Ruleset
 
 from .running import Running, running_agent, until
@@ -80,7 +82,7 @@ async def test_stale_metadata_opens_when_asked_to_until_it_is_back() -> None:
 
         async def open_now() -> bool:
             dump = await running.dataplane.dump()
-            return dump is not None and "drop" not in {
+            return dump is not None and "goto denied/default-deny" not in {
                 str(rule.expressions[-1]) for rule in dump.ruleset.chains["default-action"].rules
             }
 
@@ -94,3 +96,28 @@ async def test_stale_metadata_opens_when_asked_to_until_it_is_back() -> None:
             return dump is not None and dump.ruleset == closed
 
         await until(closed_again)
+
+
+async def fates(running: Running) -> set[str]:
+    """How the chains for what is denied end."""
+    dump = await running.dataplane.dump()
+    chains = dump.ruleset.chains.items() if dump else ()
+    return {str(chain.rules[-1].expressions[-1]) for name, chain in chains if name.startswith("denied/")}
+
+
+async def test_from_enforce_to_audit_and_back_is_one_transaction_that_rewrites_what_becomes_of_denied_packets() -> None:
+    dataplane = FakeDataplane()
+    for mode, fate in (("enforce", "drop"), ("audit", "accept"), ("enforce", "drop")):
+        before = len(dataplane.committed)
+        async with running_agent(dataplane, CORRAL_MODE=mode) as running:
+            assert json.loads((await running.get("/readyz"))[1])["mode"] == mode
+
+            async def holds(expected: str = fate) -> bool:
+                return await fates(running) == {expected}
+
+            await until(holds)
+        if before:
+            (switch,) = dataplane.committed[before:]
+            assert {type(operation) for operation in switch.operations} == {FlushChain, AddRule}
+            changed = {one.name if isinstance(one, FlushChain) else getattr(one, "chain") for one in switch.operations}  # noqa: B009
+            assert changed == {"denied/default-deny", "denied/invalid-drop", "denied/ipv6-drop"}

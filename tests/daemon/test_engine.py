@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from corral.daemon.desk import Desk
 from corral.daemon.engine import FAILURES_BEFORE_REPLACEMENT, FAILURES_BEFORE_THE_END, FIGHT_REPAIRS, Engine
 from corral.daemon.pacing import Pacing
+from corral.daemon.programming import GRACE
 from corral.dataplane.base import Dump
 from corral.dataplane.fake import FakeDataplane
 from corral.errors import UncertainError
@@ -356,6 +357,8 @@ async def test_a_held_commit_collects_what_comes_meanwhile_into_one_more() -> No
             made.engine.wake()
             await asyncio.sleep(0)
         assert len(made.dataplane.attempted) == 2
+        assert not made.desk.facts.programmed
+        made.desk.facts.clock = lambda: time.monotonic() + GRACE
         assert not made.desk.facts.ready
         made.dataplane.release()
         await made.settled()

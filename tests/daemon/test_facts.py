@@ -11,7 +11,9 @@ import pytest
 
 import corral.daemon.facts
 from corral.daemon.facts import PROBLEMS_TOLD, Facts, Reason, SelfChecks, Status, Trouble, lasting
-from corral.types import Problem
+from corral.daemon.programming import GRACE, Programming
+from corral.policy.rules import Policy
+from corral.types import Action, Problem
 
 DAEMON = Path(corral.daemon.facts.__file__).parent
 TROUBLESHOOTING = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
@@ -51,6 +53,7 @@ HINDERING: list[tuple[dict[str, object], str]] = [
     ({"frozen": Trouble("metadata service: frozen: events", 0.0)}, "events keep the picture current meanwhile"),
     ({"events_error": Trouble("401: wrong keys", 0.0)}, "event stream: 401: wrong keys"),
     ({"api_error": Trouble("status 500", 0.0)}, "Rancher API: status 500"),
+    ({"denied_error": Trouble("no module", 0.0)}, "denied flows: no module"),
     (
         {"inventory_problems": tuple(Problem(f"container {n}", "wrong") for n in range(100))},
         f"{100 - PROBLEMS_TOLD} more problems",
@@ -72,6 +75,10 @@ NO_REASON = {
     "held",
     "unshown_since",
     "timing",
+    "programming",
+    "changes",
+    "denied",
+    "clock",
 }
 
 
@@ -104,6 +111,36 @@ def test_each_of_these_degrades_but_does_not_block(change: dict[str, object], re
     stated = with_facts(change)
     assert (stated.ready, stated.status) == (True, Status.DEGRADED)
     assert any(reason in sentence for sentence in stated.reasons())
+
+
+def on_its_way(*, since: float, now: float) -> Facts:
+    """A change of endpoints came at `since`; all before it is in the kernel."""
+    facts = dataclasses.replace(with_facts({"programmed": False}), programming=Programming(), clock=lambda: now)
+    facts.programming.policy_changed(Policy())
+    facts.programming.begin()
+    facts.programming.committed(0.0)
+    facts.programming.settled(0.0)
+    facts.programming.woken(since)
+    return facts
+
+
+def test_a_change_of_endpoints_that_has_only_just_come_does_not_block() -> None:
+    assert on_its_way(since=100.0, now=100.9).ready
+    late = on_its_way(since=100.0, now=100.0 + GRACE)
+    assert late.reasons() == ["the kernel does not hold the current ruleset yet"]
+
+
+def test_a_change_of_the_policy_blocks_at_once() -> None:
+    facts = on_its_way(since=100.0, now=100.0)
+    facts.programming.policy_changed(Policy(default=Action.DENY))
+    assert not facts.ready
+
+
+@pytest.mark.parametrize(("change", "reason"), BLOCKING)
+def test_what_makes_the_table_worth_nothing_is_told_apart_from_old_data(change: dict[str, object], reason: str) -> None:
+    sources_only = change.keys() & {"metadata_error", "stale", "frozen", "policy_problems", "programmed"}
+    told = [found.sentence() for found in with_facts(change).unenforced()]
+    assert any(reason in sentence for sentence in told) is not bool(sources_only)
 
 
 def test_a_source_that_fails_says_since_when_and_the_remedy() -> None:

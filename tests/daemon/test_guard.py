@@ -144,6 +144,17 @@ def test_without_any_good_snapshot_nothing_is_committed(environment: Environment
     assert desk.tracker.desired_ruleset() == wanted(environment)
 
 
+def test_whether_the_kernel_can_log_is_remembered_while_nothing_is_committed(environment: Environment) -> None:
+    desk = GuardedDesk(Tracker(), Facts(), unknown_allowed=False)
+    assert not desk.load(poisonous(snapshot_of(environment)), 0.0)
+    desk.set_logging(False)
+    assert desk.facts.held
+    assert desk.load(snapshot_of(environment), 1.0)
+    assert "denied-clients" not in desk.tracker.desired_ruleset().sets
+    desk.set_logging(True)
+    assert desk.tracker.desired_ruleset() == wanted(environment)
+
+
 def test_what_expires_and_what_is_suspended_is_guarded_too(environment: Environment) -> None:
     desk = guarded(environment)
     desk.suspend()

@@ -161,3 +161,21 @@ def test_a_pipe_that_nobody_reads_ends_nothing() -> None:
     finally:
         os.close(writing)
     assert ran.stdout == "alive\n"
+
+
+def test_debug_is_switched_on_and_off_for_loggers_that_are_bound_already(capsys: pytest.CaptureFixture[str]) -> None:
+    levels = configure_logs("json", "warning")
+    logger = structlog.get_logger()
+    logger.warning("bound")
+    logger.debug("not yet")
+    levels.toggle()
+    logger.debug("now")
+    levels.toggle()
+    logger.info("no more")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line.get("to")) for line in lines] == [
+        ("bound", None),
+        ("log level switched", "debug"),
+        ("now", None),
+        ("log level switched", "warning"),
+    ]

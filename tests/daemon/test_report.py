@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from corral.config import load_settings
-from corral.daemon.report import Report, policy_digest
+from corral.daemon.report import Report
 from corral.dataplane.fake import FakeDataplane
 from corral.nft.transaction import AddChain, Transaction
 from corral.nft.values import Chain
-from corral.policy.rules import GroupBy, Policy, Rule, Scope, Within
-from corral.types import Action
 from corral.web.views import Which
 
-from .running import desk_of, small_environment
-
-
-def policy(*scopes: Scope, default: Action = Action.DENY) -> Policy:
-    return Policy(tuple(Rule(Within(scope), Action.ALLOW) for scope in scopes), default, default_is_set=True)
-
-
-def test_digests_name_the_meaning() -> None:
-    assert policy_digest(policy(Scope.STACK)) == policy_digest(policy(Scope.STACK))
-    different = {
-        policy_digest(policy()),
-        policy_digest(policy(default=Action.ALLOW)),
-        policy_digest(policy(Scope.STACK, Scope.LINKED)),
-        policy_digest(policy(Scope.LINKED, Scope.STACK)),
-    }
-    assert len(different) == 4
-
-
-def test_half_a_surrogate_pair_in_a_label_has_a_digest() -> None:
-    """A rule that is given as JSON in a string can hold one."""
-    half, other = (Policy((Rule(GroupBy(label), Action.ALLOW),)) for label in ("\ud800", "\ud801"))
-    assert policy_digest(half) != policy_digest(other)
+from .running import desk_of, running_agent, small_environment, until
 
 
 @pytest.mark.parametrize(("default", "shown"), [("deny", "deny"), (None, "not set (allow)"), ("allow", "allow")])
@@ -54,3 +33,29 @@ async def test_the_difference_shows_what_is_missing_and_what_is_too_much() -> No
     assert await report.ruleset(Which.DIFFERENCE) == ""
     dataplane.interfere(Transaction((AddChain(Chain("foreign", ())),)))
     assert "delete chain inet corral foreign" in await report.ruleset(Which.DIFFERENCE)
+
+
+async def test_an_ordinary_change_on_its_way_hides_neither_the_counters_nor_the_policy() -> None:
+    async with running_agent() as running:
+        await until(lambda: running.agent.facts.programmed)
+        running.dataplane.count("default-deny", 7, 420)
+        running.dataplane.hold()
+        running.environment.create_container("front/web", name="more")
+        running.environment.set_running("more", running.environment.allocate_address(0))
+        running.publish()
+        await until(lambda: running.agent.facts.committing)
+        metrics = (await running.get("/metrics"))[1]
+        assert 'corral_rule_packets_total{counter="default-deny"' in metrics
+        state = json.loads((await running.get("/v1/state"))[1])
+        assert (state["kernel"]["programmed"], state["kernel"]["pending"], state["policy"]["in_force"]) == (
+            False,
+            True,
+            True,
+        )
+        assert state["inventory"]["local_endpoints"] == 5
+        assert state["inventory"]["system_endpoints"] == 1
+        running.environment.set_policy([], "deny")
+        running.publish()
+        await until(lambda: running.agent.desk.policy is not None and not running.agent.desk.policy.rules)
+        assert not json.loads((await running.get("/v1/policy"))[1])["in_force"]
+        running.dataplane.release()

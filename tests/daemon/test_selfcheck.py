@@ -19,6 +19,7 @@ from corral.daemon.selfcheck import SelfCheck, differences, picture_of
 from corral.dataplane.fake import FakeDataplane
 from corral.model.updates import ContainerUpdate
 from corral.nft.tracker import Tracker
+from corral.policy.enforcement import ENFORCE, Enforcement
 from corral.policy.render import DISPATCH
 from corral.policy.verdict import Scene
 
@@ -38,6 +39,15 @@ def check_of(desk: Desk, interval: float = 3600.0) -> SelfCheck:
 
 def some_endpoint(desk: Desk) -> int:
     return next(address for address, endpoint in desk.inventory.endpoints.items() if not endpoint.system)
+
+
+@pytest.mark.parametrize("enforcement", [ENFORCE, Enforcement(audit=True), Enforcement(log=False)])
+def test_nothing_differs_however_it_is_enforced(enforcement: Enforcement) -> None:
+    desk = Desk(Tracker(), Facts(), unknown_allowed=False, enforcement=enforcement)
+    desk.load(snapshot_of(small_environment()), 0.0)
+    picture = picture_of(desk)
+    assert picture is not None
+    assert differences(picture) == []
 
 
 def lose_element(desk: Desk) -> None:

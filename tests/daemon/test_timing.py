@@ -98,3 +98,16 @@ def test_a_kernel_that_refuses_for_days_costs_a_bounded_memory() -> None:
         timing.begin()
     timing.committed(1.0)
     assert number(timing.commits) == MOST_WAITING
+
+
+def test_a_commit_tells_how_long_its_first_event_has_waited() -> None:
+    timing = Timing()
+    for received in (1.0, 2.0):
+        timing.applied(received)
+    timing.begin()
+    timing.applied(2.5)
+    assert timing.committed(3.0) == 2.0
+    timing.begin()
+    assert timing.committed(4.0) == 1.5
+    timing.begin()
+    assert timing.committed(5.0) is None

@@ -134,6 +134,65 @@ class ElementLists(nfgen_msg):  # type: ignore[misc]
             content = nft_set_elem_list_msg.set_elem.data_attributes
 
 
+class ListElement(nfgen_msg):  # type: ignore[misc]
+    """One expression of a rule."""
+
+    __slots__ = ()
+    nla_map = (("UNSPEC", "none"), ("NFTA_LIST_ELEM", "cdata"))
+
+
+class ExpressionMessage(nfgen_msg):  # type: ignore[misc]
+    """An expression's name and its packed attributes."""
+
+    __slots__ = ()
+    nla_map = (("UNSPEC", "none"), ("NFTA_EXPR_NAME", "asciiz"), ("NFTA_EXPR_DATA", "cdata"))
+
+
+class DynsetMessage(nfgen_msg):  # type: ignore[misc]
+    """What pyroute2 has no expressions for inside of others."""
+
+    __slots__ = ()
+    nla_map = (
+        ("NFTA_DYNSET_UNSPEC", "none"),
+        ("NFTA_DYNSET_SET_NAME", "asciiz"),
+        ("NFTA_DYNSET_SET_ID", "be32"),
+        ("NFTA_DYNSET_OP", "be32"),
+        ("NFTA_DYNSET_SREG_KEY", "be32"),
+        ("NFTA_DYNSET_SREG_DATA", "be32"),
+        ("NFTA_DYNSET_TIMEOUT", "be64"),
+        ("NFTA_DYNSET_EXPR", "cdata"),
+    )
+
+
+class LimitMessage(nfgen_msg):  # type: ignore[misc]
+    """A limit with its numbers as they are."""
+
+    __slots__ = ()
+    nla_map = (
+        ("NFTA_LIMIT_UNSPEC", "none"),
+        ("NFTA_LIMIT_RATE", "be64"),
+        ("NFTA_LIMIT_UNIT", "be64"),
+        ("NFTA_LIMIT_BURST", "be32"),
+        ("NFTA_LIMIT_TYPE", "be32"),
+        ("NFTA_LIMIT_FLAGS", "be32"),
+    )
+
+
+class LogMessage(nfgen_msg):  # type: ignore[misc]
+    """The kernel wants 16 bits for the group; pyroute2 has 32."""
+
+    __slots__ = ()
+    nla_map = (
+        ("NFTA_LOG_UNSPEC", "none"),
+        ("NFTA_LOG_GROUP", "be16"),
+        ("NFTA_LOG_PREFIX", "asciiz"),
+        ("NFTA_LOG_SNAPLEN", "be32"),
+    )
+
+
+STATEMENTS: dict[str, Any] = {"dynset": DynsetMessage, "limit": LimitMessage, "log": LogMessage}
+
+
 def body(message: Any, attributes: Attributes) -> bytes:
     """The body of an nftables message, encoded by its pyroute2 class."""
     message["nfgen_family"] = FAMILY
@@ -144,10 +203,28 @@ def body(message: Any, attributes: Attributes) -> bytes:
 
 def run(expressions: Iterable[KernelExpression]) -> bytes:
     """Packed expressions of the kernel."""
+    return b"".join([_statement(one) if one.name in STATEMENTS else _match(one) for one in expressions])
+
+
+def _match(expression: KernelExpression) -> bytes:
     message = nft_rule_msg()
-    message["attrs"] = [["NFTA_RULE_EXPRESSIONS", [_expression(expression) for expression in expressions]]]
+    message["attrs"] = [["NFTA_RULE_EXPRESSIONS", [_expression(expression)]]]
     message.encode()
     return bytes(message.data[PAYLOAD_OFFSET + 4 :])
+
+
+def _statement(expression: KernelExpression) -> bytes:
+    return body(ListElement(), [("NFTA_LIST_ELEM", _unlisted(expression))])[NFGEN.size :]
+
+
+def _unlisted(expression: KernelExpression) -> bytes:
+    parts = [
+        (name, _unlisted(value) if isinstance(value, KernelExpression) else value)
+        for name, value in expression.attributes.items()
+    ]
+    data = body(STATEMENTS[expression.name](), parts)[NFGEN.size :]
+    whole = body(ExpressionMessage(), [("NFTA_EXPR_NAME", expression.name), ("NFTA_EXPR_DATA", data)])
+    return whole[NFGEN.size :]
 
 
 def bodies(transaction: Transaction) -> list[bytes]:
@@ -191,6 +268,8 @@ def _declaration(declared: NftSet | NftMap) -> Attributes:
         shown += _entry(1, _host(0)) + _entry(6, _host(0))
     elif declared.type is SetType.SUBNETS:
         parts.append(("NFTA_SET_FLAGS", 4))
+    elif declared.type is SetType.DYNAMIC:
+        parts += [("NFTA_SET_FLAGS", 0x30), ("NFTA_SET_DESC", {"attrs": [["NFTA_SET_DESC_SIZE", 65_535]]})]
     return [*parts, ("NFTA_SET_USERDATA", shown + _comment(7, declared.comment))]
 
 

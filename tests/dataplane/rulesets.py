@@ -27,6 +27,9 @@ from corral.nft.values import (
     Hook,
     InRange,
     InSet,
+    Limit,
+    LimitEach,
+    Log,
     NftMap,
     NftRule,
     NftSet,
@@ -73,6 +76,7 @@ WORKED_EXAMPLE = Ruleset(
     counters=frozenset({"default-deny", "rule-0-allow", "lost"}),
     sets={
         "every": NftSet("every", SetType.SUBNETS, "the whole address space"),
+        "denied-clients": NftSet("denied-clients", SetType.DYNAMIC, "made by packets"),
         "from-3": NftSet("from-3"),
         "nobody": NftSet("nobody"),
         "stack/one": NftSet("stack/one", comment="stack one"),
@@ -81,6 +85,7 @@ WORKED_EXAMPLE = Ruleset(
     },
     elements={
         "every": frozenset({subnet("0.0.0.0/0")}),
+        "denied-clients": frozenset(),
         "from-3": frozenset({Address(0), Address(2**32 - 1), address("10.42.0.7")}),
         "nobody": frozenset(),
         "stack/one": frozenset({address("10.42.0.2"), address("10.42.0.3")}),
@@ -105,6 +110,20 @@ WORKED_EXAMPLE = Ruleset(
                 NftRule((InSet(Field.CLIENT, "system"), RETURN)),
                 NftRule((Dispatch(Field.SERVER, "dispatch"),)),
                 NftRule((Dispatch(Field.SOURCE, "dispatch"),)),
+            ),
+        ),
+        "denied/default-deny": Chain(
+            "denied/default-deny",
+            (
+                NftRule(
+                    (
+                        LimitEach(Field.CLIENT, "denied-clients", 60, Limit(5, 10)),
+                        Limit(100, 100),
+                        Log("corral deny default-deny", 8799, 128),
+                    )
+                ),
+                NftRule((LimitEach(Field.SOURCE, "denied-clients", 90_061, Limit(1, 1)), Log("x" * 127, 0, 1), DROP)),
+                NftRule((Limit(1_000_000, 4_000_000_000), ACCEPT), "not too many"),
             ),
         ),
         "empty": Chain("empty", ()),
@@ -200,7 +219,23 @@ _MATCHES: st.SearchStrategy[tuple[Expression, ...]] = st.one_of(
     _ports(),
 )
 _VERDICTS = st.sampled_from([ACCEPT, DROP, RETURN, Verdict(Verb.GOTO, "target"), Verdict(Verb.JUMP, "target")])
+_PACKETS = st.sampled_from([1, 10, 100, 2**32 - 1])
+_LIMITS = st.builds(Limit, _PACKETS, _PACKETS)
+_STATEMENTS: st.SearchStrategy[Expression] = st.one_of(
+    _LIMITS,
+    st.builds(LimitEach, _FIELDS, st.just("clients"), st.sampled_from([1, 59, 60, 3600, 86_400, 694_861]), _LIMITS),
+    st.builds(
+        Log,
+        st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters='"$'), min_size=1, max_size=127),
+        st.integers(0, 65535),
+        st.sampled_from([1, 128, 2**32 - 1]),
+    ),
+)
 _ENDINGS: st.SearchStrategy[tuple[Expression, ...]] = st.one_of(
+    st.tuples(st.lists(_STATEMENTS, min_size=1, max_size=3).map(tuple), _VERDICTS).map(
+        lambda both: (*both[0], both[1])
+    ),
+    st.lists(_STATEMENTS, min_size=1, max_size=3).map(tuple),
     _VERDICTS.map(lambda verdict: (verdict,)),
     _VERDICTS.map(lambda verdict: (Count("hits"), verdict)),
     st.just((Count("hits"),)),
@@ -228,8 +263,13 @@ def rulesets(draw: st.DrawFn) -> Ruleset:
     prefixes = draw(st.lists(st.tuples(_ADDRESSES, st.integers(1, 32)), max_size=6))
     return Ruleset(
         counters=frozenset({"hits"}),
-        sets={"members": NftSet("members", comment=draw(_COMMENTS)), "nets": NftSet("nets", SetType.SUBNETS)},
+        sets={
+            "clients": NftSet("clients", SetType.DYNAMIC, draw(_COMMENTS)),
+            "members": NftSet("members", comment=draw(_COMMENTS)),
+            "nets": NftSet("nets", SetType.SUBNETS),
+        },
         elements={
+            "clients": frozenset(),
             "members": frozenset(draw(st.sets(_ADDRESSES, max_size=8))),
             "nets": frozenset(_disjoint([Subnet.parse(f"{first}/{length}") for first, length in prefixes])),
         },

@@ -66,7 +66,9 @@ def removal(ruleset: Ruleset) -> Transaction:
     """Takes everything away that the ruleset has."""
     operations: list[Operation] = [FlushChain(name) for name in ruleset.chains]
     operations += [
-        DeleteElements(name, ruleset.sets[name], tuple(members)) for name, members in ruleset.elements.items()
+        DeleteElements(name, ruleset.sets[name], tuple(members))
+        for name, members in ruleset.elements.items()
+        if ruleset.sets[name].type is not SetType.DYNAMIC
     ]
     operations += [DeleteVerdicts(name, verdicts) for name, verdicts in ruleset.verdicts.items()]
     operations += [DeleteChain(name) for name in ruleset.chains]

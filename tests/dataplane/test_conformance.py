@@ -38,6 +38,8 @@ from corral.nft.values import (
     Equals,
     Field,
     InSet,
+    Limit,
+    LimitEach,
     NftMap,
     NftRule,
     NftSet,
@@ -178,6 +180,10 @@ async def test_a_used_set_goes_with_its_elements_once_unused(filled: Dataplane) 
     assert "dispatch" not in after.verdicts
 
 
+def limit_each(name: str) -> LimitEach:
+    return LimitEach(Field.CLIENT, name, 60, Limit(1, 1))
+
+
 REFUSED: dict[str, tuple[Operation, int]] = {
     "a counter twice": (AddCounter("lost"), errno.EEXIST),
     "a set twice": (AddSet(ONE), errno.EEXIST),
@@ -213,6 +219,11 @@ REFUSED: dict[str, tuple[Operation, int]] = {
     "a rule with no counter": (AddRule("empty", NftRule((Count("nothing"),))), errno.ENOENT),
     "a rule to no chain": (AddRule("empty", NftRule((Verdict(Verb.JUMP, "nothing"),))), errno.ENOENT),
     "a rule to a hook": (AddRule("empty", NftRule((Verdict(Verb.JUMP, "forward"),))), errno.EOPNOTSUPP),
+    "a limit for each in no set": (AddRule("empty", NftRule((limit_each("nothing"),))), errno.ENOENT),
+    "a limit for each in a map": (AddRule("empty", NftRule((limit_each("dispatch"),))), errno.EOPNOTSUPP),
+    "a limit for each in a plain set": (AddRule("empty", NftRule((limit_each("system"),))), errno.EOPNOTSUPP),
+    "a limit for each in a set of subnets": (AddRule("empty", NftRule((limit_each("subnets"),))), errno.EOPNOTSUPP),
+    "a used dynamic set": (DeleteSet("denied-clients"), errno.EBUSY),
     "a set as a map": (AddRule("empty", NftRule((Dispatch(Field.CLIENT, "system"),))), errno.EINVAL),
 }
 
@@ -254,6 +265,7 @@ async def test_an_operation_is_seen_by_the_ones_after_it(filled: Dataplane) -> N
     [
         AddElements("stack/one", ONE, (subnet("10.0.0.0/8"),)),
         AddElements("subnets", SUBNETS, (address("10.0.0.1"),)),
+        AddElements("denied-clients", WORKED_EXAMPLE.sets["denied-clients"], (address("10.0.0.1"),)),
         AddRule("empty", NftRule((Equals(Field.PROTOCOL, "6"),))),
         AddRule("empty", NftRule((ACCEPT,), 'say "no"')),
         AddRule("empty", NftRule((ACCEPT,), "é" * 64)),

@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from corral.dataplane.expressions import PROTOCOLS, STATES, encode_expressions, kernel_run
-from corral.nft.values import Dispatch, Equals, Expression, Field, InRange, InSet, State, Verb, Verdict
+from corral.nft.values import (
+    Dispatch,
+    Equals,
+    Expression,
+    Field,
+    InRange,
+    InSet,
+    Limit,
+    LimitEach,
+    Log,
+    State,
+    Verb,
+    Verdict,
+)
 
 
 def names(*expressions: Expression) -> list[str]:
@@ -59,6 +72,21 @@ def test_states_are_bits_of_the_host(name: str) -> None:
         State(("untracked", "invalid")),
         State(()),
         State(("open",)),
+        Limit(0, 1),
+        Limit(1, 0),
+        Limit(1, 2**32),
+        LimitEach(Field.CLIENT, "a", 0, Limit(1, 1)),
+        LimitEach(Field.SERVER_PORT, "a", 1, Limit(1, 1)),
+        LimitEach(Field.CLIENT, "a", 1, Limit(1, 0)),
+        Log("", 1, 1),
+        Log('say "no"', 1, 1),
+        Log("two\nlines", 1, 1),
+        Log("$variable", 1, 1),
+        Log("é", 1, 1),
+        Log("x" * 128, 1, 1),
+        Log("x", 65536, 1),
+        Log("x", -1, 1),
+        Log("x", 1, 0),
         Verdict(Verb.GOTO),
         Verdict(Verb.DROP, "chain"),
     ],

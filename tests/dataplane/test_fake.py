@@ -8,9 +8,12 @@ import errno
 import pytest
 
 from corral.dataplane.base import ForeignChange
-from corral.dataplane.fake import FakeDataplane
-from corral.errors import CommitError, UncertainError
+from corral.dataplane.conntrack import TrackedFlow
+from corral.dataplane.fake import FakeDataplane, FakeFlowLog
+from corral.dataplane.flowlog import LoggedPacket
+from corral.errors import CommitError, DataplaneError, UncertainError
 from corral.nft.transaction import AddCounter, AddTable, DeleteCounter, Transaction
+from corral.types import Address
 
 TABLE = Transaction((AddTable(), AddCounter("first")))
 MORE = Transaction((AddCounter("second"), AddCounter("third")))
@@ -115,3 +118,19 @@ async def test_a_held_commit_goes_on_when_released() -> None:
     fake.release()
     await committing
     assert await fake.dump() is not None
+
+
+async def test_a_log_of_packets_reports_what_it_is_given() -> None:
+    fake = FakeFlowLog()
+    fake.failures = [DataplaneError("as asked")]
+    with pytest.raises(DataplaneError, match="as asked"):
+        await fake.open()
+    await fake.open()
+    packet = LoggedPacket("corral deny x", None, None)
+    fake.report(packet)
+    assert await anext(fake.packets()) == packet
+    assert await fake.flow_of(packet) is None
+    flow = TrackedFlow(Address(1), None, Address(2), None, 1, "answered", answered=True)
+    fake.flows[packet] = flow
+    assert await fake.flow_of(packet) == flow
+    fake.close()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,9 @@ def forbidden(sandbox: Sandbox) -> Flow:
     return sandbox.flow("back-job-1", "front-db-1", Protocol.TCP, 80)
 
 
+_DONE_BY_PACKETS = re.compile(r"^\s*packets \d+ bytes \d+$| expires ")
+
+
 async def verdicts(sandbox: Sandbox) -> tuple[bool, bool]:
     """Whether the allowed and the forbidden flow pass."""
     outcomes = await sandbox.probe_all([allowed(sandbox), forbidden(sandbox)])
@@ -60,23 +66,37 @@ async def run_on_host(sandbox: Sandbox, *command: str, host: int = 0, text: str 
     """Run a command in a host's namespace; it reads the text."""
 
     def run() -> Ran:
-        with sandbox.topology.hosts[host].namespace:
-            process = subprocess.Popen(  # noqa: S603 - commands of the tests
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "CORRAL_LISTEN": LISTEN},
-            )
+        process = _started(sandbox, command, host)
         output, errors = process.communicate(text, timeout=30)
         return Ran(process.returncode, output, errors)
 
     return await asyncio.to_thread(run)
 
 
+def _started(sandbox: Sandbox, command: Sequence[str], host: int) -> subprocess.Popen[str]:
+    with sandbox.topology.hosts[host].namespace:
+        return subprocess.Popen(  # noqa: S603 - commands of the tests
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "CORRAL_LISTEN": LISTEN},
+        )
+
+
 async def corral(sandbox: Sandbox, *arguments: str) -> Ran:
     return await run_on_host(sandbox, sys.executable, "-m", "corral", *arguments)
+
+
+@contextmanager
+def corral_started(sandbox: Sandbox, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on until it is told to end, or the context does."""
+    with _started(sandbox, (sys.executable, "-m", "corral", *arguments), 0) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 async def nft(sandbox: Sandbox, *arguments: str, text: str = "") -> str:
@@ -86,8 +106,8 @@ async def nft(sandbox: Sandbox, *arguments: str, text: str = "") -> str:
 
 
 def without_counts(listing: str) -> list[str]:
-    """A listing without what the counters have counted meanwhile."""
-    return [line for line in listing.splitlines() if "packets" not in line]
+    """A listing without what packets do to it: what the counters have counted, and which clients were logged."""
+    return [line for line in listing.splitlines() if not _DONE_BY_PACKETS.search(line)]
 
 
 # Of others: another family's of our name, one that merely begins like ours, and whatever else there may be.

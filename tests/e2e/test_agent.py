@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
@@ -11,7 +12,20 @@ from corral.sandbox.probes import Outcome
 from corral.sandbox.world import Sandbox
 from corral.types import Protocol
 
-from .places import ENFORCED, WITHIN_STACK, allowed, forbidden, nft, one_host, reasons, verdicts, without_counts
+from ..daemon.running import until
+from .places import (
+    ENFORCED,
+    WITHIN_STACK,
+    allowed,
+    corral,
+    forbidden,
+    log_lines,
+    nft,
+    one_host,
+    reasons,
+    verdicts,
+    without_counts,
+)
 
 NO_KEYS = {"CATTLE_URL": ""}
 
@@ -167,6 +181,30 @@ async def test_mode_off_enforces_nothing_and_removes_what_an_earlier_run_left() 
         assert "corral" not in await nft(sandbox, "list", "tables")
 
 
+async def test_from_audit_to_enforce_and_back_is_one_commit_over_the_table_that_is_there() -> None:
+    async with Sandbox(one_host(), settings={"CORRAL_MODE": "audit"}) as sandbox:
+        agent = sandbox.agents[0]
+        await sandbox.enforced()
+        assert await verdicts(sandbox) == (True, True)
+        for mode, expected in (("enforce", ENFORCED), ("audit", (True, True))):
+            before = without_counts(await nft(sandbox, "list", "table", "inet", "corral"))
+            await agent.stop()
+            agent.settings["CORRAL_MODE"] = mode
+            agent.start()
+            await sandbox.enforced()
+            assert await verdicts(sandbox) == expected
+            state = await agent.state()
+            assert (state["mode"], state["status"], state["kernel"]["commits"]) == (mode, "ready", 1)
+            answer = await agent.get("/readyz")
+            assert (answer.status, answer.json()["mode"]) == (200, mode)
+            after = without_counts(await nft(sandbox, "list", "table", "inet", "corral"))
+            assert len(before) == len(after)
+            changed = {one.split()[0] for one, other in zip(before, after, strict=True) if one != other}
+            assert changed == {"update", "limit", "drop" if mode == "audit" else "accept"}
+        shown = await corral(sandbox, "status")
+        assert (shown.status, shown.output.splitlines()[0]) == (0, "ready  (AUDIT: nothing is dropped)")
+
+
 async def test_unknown_addresses_are_closed_and_opened_only_by_the_setting() -> None:
     for setting, passes in (("default", False), ("allow", True)):
         async with Sandbox(one_host(), settings={"CORRAL_UNKNOWN_ENDPOINTS": setting}) as sandbox:
@@ -190,3 +228,36 @@ async def test_a_dead_metadata_service_is_told_and_the_last_state_kept() -> None
         assert await verdicts(sandbox) == ENFORCED
         await sandbox.metadata[0].start()
         await sandbox.enforced()
+
+
+async def test_a_signal_switches_to_debug_and_back() -> None:
+    async with Sandbox(one_host(), settings={"CORRAL_LOG_LEVEL": "warning"}) as sandbox:
+        await sandbox.enforced()
+        (agent,) = sandbox.agents
+        for switched in (["debug"], ["debug", "warning"]):
+            agent.signal(signal.SIGUSR1)
+
+            def seen(expected: list[str] = switched) -> bool:
+                return [line["to"] for line in log_lines(agent, "log level switched")] == expected
+
+            await until(seen)
+        assert await verdicts(sandbox) == ENFORCED
+
+
+async def test_what_the_rules_did_to_real_packets() -> None:
+    async with Sandbox(one_host()) as sandbox:
+        await sandbox.enforced()
+        before = json.loads((await corral(sandbox, "rules", "--json")).output)
+        assert await verdicts(sandbox) == ENFORCED
+        after = json.loads((await corral(sandbox, "rules", "--json")).output)
+        assert after["rules"][0]["packets"] > before["rules"][0]["packets"]
+        assert after["default"]["packets"] > before["default"]["packets"]
+        assert after["rules"][0]["last_hit"] >= after["since"]
+        # Another agent takes the counters over, and knows of no time before its own.
+        (agent,) = sandbox.agents
+        await agent.stop()
+        agent.start()
+        await sandbox.enforced()
+        taken_over = json.loads((await corral(sandbox, "rules", "--json")).output)
+        assert taken_over["rules"][0]["packets"] >= after["rules"][0]["packets"]
+        assert taken_over["rules"][0]["last_hit"] is None

@@ -60,6 +60,7 @@ VANDALISM = {
         f"add set inet corral local {FULL_SET}"
     ),
     "chain flushed": "flush chain inet corral forward",
+    "what is denied let through": "flush chain inet corral denied/default-deny",
     "hook planted": "add chain inet corral mine { type filter hook forward priority -300; policy drop; }",
     "rule added": "insert rule inet corral forward accept",
     "element removed": "delete element inet corral dispatch { 10.42.1.2 }",

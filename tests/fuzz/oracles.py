@@ -17,12 +17,14 @@ from typing import Any
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from corral.cli import explain as explain_command
 from corral.cli import inspect
 from corral.cli.output import errors, out, say, say_error, say_json
 from corral.config import Settings
 from corral.daemon.explain import explain
 from corral.daemon.logs import configure_logs
 from corral.daemon.report import Report
+from corral.daemon.topology import topology_of
 from corral.errors import CorralError, UnreachableError
 from corral.nft.text import render
 from corral.nft.values import Chain, Count, Dispatch, Equals, Field, InSet, Ruleset, Verdict
@@ -171,13 +173,12 @@ def _askable(agent: Agent) -> Iterator[str]:
 def check_explained(agent: Agent, client: str, server: str) -> None:
     """The answer, or the reason why there is none."""
     try:
-        answer = explain(agent.desk, client, server, "80/tcp")
+        answer = explain(topology_of(agent.desk, "enforce"), client, server, "80/tcp")
     except CorralError as error:
         check_words([str(error)])
         return
     check_json(answer)
-    for flow in answer["flows"]:
-        check_shown(lambda flow=flow: inspect._show_flow(flow))
+    check_shown(lambda: explain_command.show(answer))
 
 
 def check_metrics(agent: Agent) -> None:

@@ -121,7 +121,7 @@ async def test_a_full_set_refuses_the_whole(kernel: KernelDataplane, namespace: 
     dump = await kernel.dump()
     assert dump is not None
     assert dump.ruleset.counters == frozenset()
-    assert dump.alien == ("set system: it has a size",)
+    assert dump.alien == ("set system: its size is 2",)
 
 
 async def test_a_dead_socket_is_no_success(kernel: KernelDataplane) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from corral.model.endpoint import Endpoint
 from corral.model.entities import Container, ServiceKey, StackKey
-from corral.model.lookup import NEIGHBOURS, describe, find_endpoints
+from corral.model.lookup import NEIGHBOURS, describe, find_endpoints, name_of, names_beginning
 from corral.types import Address
 
 A, B, C = (Address.parse(f"10.42.0.{number}") for number in (2, 3, 4))
@@ -79,3 +79,25 @@ def test_descriptions_say_as_much_as_is_known() -> None:
     assert describe(C, ENDPOINTS, CONTAINERS) == "lonely (10.42.0.4)"
     assert describe(A, ENDPOINTS, {}) == "10.42.0.2"
     assert describe(Address.parse("10.42.9.9"), ENDPOINTS, CONTAINERS) == "10.42.9.9 (no known endpoint)"
+
+
+def test_what_has_the_name_but_no_endpoint_is_told() -> None:
+    stopped = Container(uuid="u-d", name="front-web-3", service=WEB, state="stopped")
+    containers = {**CONTAINERS, "u-d": stopped}
+    found = find_endpoints("front/web", ENDPOINTS, containers)
+    assert (found.addresses, found.absent) == ((A, B), (stopped,))
+    for name in ("front-web-3", "u-d"):
+        found = find_endpoints(name, ENDPOINTS, containers)
+        assert (found.addresses, found.absent, found.suggestions) == ((), (stopped,), ())
+
+
+def test_names_without_addresses() -> None:
+    assert name_of(A, ENDPOINTS, CONTAINERS) == "front/web/Front-web-1"
+    assert name_of(C, ENDPOINTS, CONTAINERS) == "lonely"
+    assert name_of(Address.parse("10.42.9.9"), ENDPOINTS, CONTAINERS) == "10.42.9.9"
+
+
+def test_names_that_begin_so_in_order_and_no_uuids() -> None:
+    assert names_beginning("FRONT", ENDPOINTS, CONTAINERS, 10) == ["front-web-1", "front-web-2", "front/web"]
+    assert names_beginning("front", ENDPOINTS, CONTAINERS, 1) == ["front-web-1"]
+    assert names_beginning("u-", ENDPOINTS, CONTAINERS, 10) == []

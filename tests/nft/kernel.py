@@ -24,7 +24,7 @@ from corral.nft.transaction import (
     Operation,
     Transaction,
 )
-from corral.nft.values import Count, Dispatch, InSet, NftRule, NftSet, Ruleset, SetType, Verdict
+from corral.nft.values import Count, Dispatch, InSet, LimitEach, NftRule, NftSet, Ruleset, SetType, Verdict
 from corral.types import Subnet
 
 
@@ -102,6 +102,8 @@ class StrictKernel:
         for part in rule.expressions:
             match part:
                 case InSet(_, name) if name not in table.sets:
+                    return False
+                case LimitEach(_, name) if name not in table.sets or table.sets[name].type is not SetType.DYNAMIC:
                     return False
                 case Dispatch(_, name) if name not in table.maps:
                     return False

@@ -16,6 +16,8 @@ from corral.nft.values import (
     Field,
     Hook,
     InSet,
+    Limit,
+    LimitEach,
     NftMap,
     NftRule,
     NftSet,
@@ -39,6 +41,8 @@ def rulesets(draw: st.DrawFn) -> Ruleset:
     maps = {name: NftMap(name) for name in draw(st.frozensets(st.sampled_from(("m", "n")))) if name not in types}
     parts: list[tuple[Expression, ...]] = [(), *((Count(name),) for name in sorted(counters))]
     parts += [(InSet(Field.CLIENT, name),) for name in sorted(types)]
+    dynamic = [name for name in sorted(types) if types[name] is SetType.DYNAMIC]
+    parts += [(LimitEach(Field.CLIENT, name, 60, Limit(1, 1)),) for name in dynamic]
     leaves = draw(st.frozensets(st.sampled_from(("x", "y", "z"))))
     chains = {name: Chain(name, draw(_rules(parts, [Verdict(Verb.ACCEPT), Verdict(Verb.DROP)]))) for name in leaves}
     if draw(st.booleans()):
@@ -63,6 +67,8 @@ def _rules(parts: list[tuple[Expression, ...]], ends: list[Expression]) -> st.Se
 
 
 def _elements(kind: SetType) -> st.SearchStrategy[frozenset[Element]]:
+    if kind is SetType.DYNAMIC:
+        return st.just(frozenset())
     if kind is SetType.ADDRESSES:
         return st.frozensets(st.sampled_from(_ADDRESSES))
     return st.sampled_from(_SUBNETS).map(lambda texts: frozenset(map(Subnet.parse, texts)))

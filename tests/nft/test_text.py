@@ -34,6 +34,9 @@ from corral.nft.values import (
     Hook,
     InRange,
     InSet,
+    Limit,
+    LimitEach,
+    Log,
     NftMap,
     NftRule,
     NftSet,
@@ -46,6 +49,7 @@ from corral.nft.values import (
 from corral.types import Address, Subnet
 
 SYSTEM = NftSet("system")
+LATELY = NftSet("lately", SetType.DYNAMIC, "made by packets")
 NETS = NftSet("nets", SetType.SUBNETS, "ours")
 
 
@@ -55,7 +59,7 @@ def addresses(*texts: str) -> frozenset[Address]:
 
 TABLE = Ruleset(
     counters=frozenset({"two", "one"}),
-    sets={"system": SYSTEM, "nets": NETS, "empty": NftSet("empty")},
+    sets={"system": SYSTEM, "nets": NETS, "empty": NftSet("empty"), "lately": LATELY},
     elements={
         "system": addresses("10.42.0.100", "10.42.0.9", "9.0.0.0"),
         "nets": frozenset({Subnet.parse("10.42.0.0/16"), Subnet.parse("1.2.3.4/32")}),
@@ -92,6 +96,16 @@ def test_an_empty_table_has_two_lines() -> None:
         (State(("invalid", "untracked")), "ct state invalid,untracked"),
         (Count("a"), 'counter name "a"'),
         (Dispatch(Field.SOURCE, "m"), "ip saddr vmap @m"),
+        (Limit(100, 20), "limit rate 100/second burst 20 packets"),
+        (
+            LimitEach(Field.CLIENT, "denied-clients", 60, Limit(5, 10)),
+            "update @denied-clients { ct original ip saddr timeout 1m limit rate 5/second burst 10 packets }",
+        ),
+        (
+            LimitEach(Field.SOURCE, "s", 90_061, Limit(1, 1)),
+            "update @s { ip saddr timeout 1d1h1m1s limit rate 1/second burst 1 packets }",
+        ),
+        (Log("why", 8799, 128), 'log prefix "why" group 8799 snaplen 128'),
         (Verdict(Verb.RETURN), "return"),
         (Verdict(Verb.JUMP, "check"), "jump check"),
     ],
@@ -134,6 +148,7 @@ def test_a_transaction_is_a_list_of_commands() -> None:
             AddTable(),
             AddCounter("one"),
             AddSet(NETS),
+            AddSet(LATELY),
             AddSet(NftMap("dispatch", "by server")),
             AddElements("system", SYSTEM, two),
             AddChain(Chain("forward", (), Hook("forward", 0), "base")),
@@ -153,6 +168,7 @@ def test_a_transaction_is_a_list_of_commands() -> None:
         "add table inet corral",
         "add counter inet corral one",
         'add set inet corral nets { type ipv4_addr; flags interval; comment "ours"; }',
+        'add set inet corral lately { type ipv4_addr; size 65535; flags dynamic,timeout; comment "made by packets"; }',
         'add map inet corral dispatch { type ipv4_addr : verdict; comment "by server"; }',
         "add element inet corral system { 10.42.0.2, 10.42.0.3 }",
         'add chain inet corral forward { comment "base"; type filter hook forward priority filter; policy accept; }',

@@ -13,6 +13,9 @@ from corral.nft.values import (
     Hook,
     InRange,
     InSet,
+    Limit,
+    LimitEach,
+    Log,
     NftMap,
     NftRule,
     NftSet,
@@ -92,6 +95,15 @@ def test_what_can_not_be_loaded_ends_the_rule(*, negated: bool) -> None:
     lost = Packet(source=ONE, destination=TWO, state="untracked")
     rules = ruleset(rule(InSet(Field.CLIENT, "ones", negated), DROP), rule(Dispatch(Field.SERVER, "dispatch")), two=())
     assert trace(rules, lost) == "accept"
+
+
+def test_what_is_logged_and_what_limits_it() -> None:
+    each = LimitEach(Field.CLIENT, "lately", 60, Limit(1, 1))
+    rules = ruleset(
+        rule(each, Limit(1, 1), Log("first", 1, 1)), rule(Log("second", 1, 1), DROP), rule(Log("never", 1, 1))
+    )
+    assert follow(rules, PACKET) == Outcome(Verb.DROP, (), ("first", "second"))
+    assert follow(rules, Packet(source=ONE, destination=TWO, state="untracked")).logged == ("second",)
 
 
 def test_a_jump_comes_back_and_a_goto_does_not() -> None:

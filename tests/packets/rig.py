@@ -11,6 +11,7 @@ from corral.dataplane.kernel import KernelDataplane
 from corral.model.endpoint import Endpoint
 from corral.nft.tracker import Tracker
 from corral.policy.compiler import Compiler
+from corral.policy.enforcement import ENFORCE, Enforcement
 from corral.policy.rules import Policy
 from corral.policy.verdict import Scene
 from corral.sandbox.listeners import Listeners
@@ -42,11 +43,12 @@ class Rig:
         self._compiler.set_boundary(SUBNETS, BRIDGE)
         self._endpoints: Mapping[Address, Endpoint] = {}
 
-    async def enforce(self, scene: Scene) -> None:
+    async def enforce(self, scene: Scene, enforcement: Enforcement = ENFORCE) -> None:
         """Move the kernel from wherever it is to this scene, in one transaction, then collect the garbage."""
         gone = {address: None for address in self._endpoints if address not in scene.endpoints}
         self._compiler.update(gone | dict(scene.endpoints))
         self._compiler.set_policy(scene.policy)
+        self._compiler.set_enforcement(enforcement)
         self._endpoints = scene.endpoints
         for transaction in (self.tracker.pending(), self.tracker.garbage()):
             if transaction:
@@ -59,6 +61,11 @@ class Rig:
             probe_all(self.clients, passing, patience=PATIENCE), probe_all(self.clients, dropped, patience=IMPATIENCE)
         )
         return answered | silent
+
+    async def generation(self) -> int:
+        """How many commits there were."""
+        dump = await self.dataplane.dump()
+        return dump.generation if dump else 0
 
     def close(self) -> None:
         for listeners in self.listeners.values():

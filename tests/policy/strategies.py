@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from corral.model.endpoint import Endpoint
 from corral.model.entities import ServiceKey, StackKey
+from corral.policy.enforcement import ENFORCE, Enforcement
 from corral.policy.rules import Between, Form, FromTo, GroupBy, Policy, Ports, Rule, Scope, Within
 from corral.selector import Selector
 from corral.types import Action, Address, Flow, Protocol, Subnet
@@ -114,7 +115,7 @@ def _endpoint(address: Address, sharing: Mapping[str, Container], linked: frozen
         labels=tuple(container.labels for container in every),
         links_to=frozenset(service for container in every for service in container.links),
         links_to_containers=frozenset(name for container in every for name in container.links_to_containers),
-        linked_containers=linked & sharing.keys(),
+        linked_containers=linked.intersection(sharing),
     )
 
 
@@ -131,6 +132,7 @@ forms: st.SearchStrategy[Form] = st.one_of(
 )
 rules = st.builds(Rule, forms, st.sampled_from(Action))
 policies = st.builds(Policy, st.lists(rules, max_size=4).map(tuple), st.sampled_from(Action), st.just(value=True))
+enforcements = st.builds(Enforcement, audit=st.booleans(), log=st.booleans())
 boundaries = st.sampled_from(
     (
         (SUBNETS, BRIDGE),
@@ -166,11 +168,16 @@ class SetBoundary:
 
 
 @dataclass(frozen=True)
+class SetEnforcement:
+    enforcement: Enforcement
+
+
+@dataclass(frozen=True)
 class Clear:
     """The managed network is gone."""
 
 
-Edit = Put | Remove | SetPolicy | SetBoundary | Clear
+Edit = Put | Remove | SetPolicy | SetBoundary | SetEnforcement | Clear
 
 _puts = st.builds(Put, st.sampled_from(NAMES), containers)
 edits: st.SearchStrategy[Edit] = st.one_of(
@@ -180,6 +187,7 @@ edits: st.SearchStrategy[Edit] = st.one_of(
     st.builds(Remove, st.frozensets(st.sampled_from(NAMES), min_size=1, max_size=3)),
     st.builds(SetPolicy, policies),
     st.builds(SetBoundary, boundaries),
+    st.builds(SetEnforcement, enforcements),
     st.just(Clear()),
 )
 
@@ -191,6 +199,7 @@ class Environment:
     world: dict[str, Container] = field(default_factory=dict)
     policy: Policy | None = None
     boundary: tuple[tuple[Subnet, ...], str] | None = None
+    enforcement: Enforcement = ENFORCE
 
     def edit(self, edit: Edit) -> None:
         match edit:
@@ -202,6 +211,8 @@ class Environment:
                 self.policy = policy
             case SetBoundary(boundary):
                 self.boundary = boundary
+            case SetEnforcement(enforcement):
+                self.enforcement = enforcement
             case Clear():
                 self.boundary = None
 

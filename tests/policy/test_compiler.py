@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from corral.model.endpoint import Endpoint
+from corral.nft.text import render_rule
 from corral.nft.tracker import Tracker
 from corral.nft.transaction import (
     AddChain,
@@ -20,12 +21,16 @@ from corral.nft.transaction import (
     DeleteElements,
     DeleteTable,
     DeleteVerdicts,
+    FlushChain,
     Operation,
 )
 from corral.nft.values import Ruleset
 from corral.policy.compiler import Compiler
+from corral.policy.enforcement import DENIED_CLIENTS, Enforcement
+from corral.policy.render import rule_counter
 from corral.policy.rules import Policy
 from corral.policy.scratch import compile_ruleset
+from corral.types import Address
 
 from .scenes import BETWEEN_DEPARTMENTS, BRIDGE, SEED, SUBNETS, WITHIN_STACK, address, by_address, endpoint, policy
 
@@ -37,6 +42,7 @@ PORT_RULE = {
 }
 
 
+FIXED_CHAINS = {"default-action", "forward", "denied/default-deny", "denied/invalid-drop", "denied/ipv6-drop"}
 MOVED = {DeleteVerdicts: 1, AddVerdicts: 1}
 
 
@@ -51,6 +57,10 @@ class Agent:
         self.compiler.set_boundary(SUBNETS, BRIDGE)
         self.compiler.update(by_address(*endpoints))
         self.commit()
+
+    def set_enforcement(self, enforcement: Enforcement) -> tuple[Operation, ...]:
+        self.compiler.set_enforcement(enforcement)
+        return self.commit()
 
     def commit(self) -> tuple[Operation, ...]:
         transaction = self.tracker.pending()
@@ -123,7 +133,7 @@ def test_a_set_stays_while_another_chain_looks_it_up() -> None:
 def test_another_action_moves_no_element() -> None:
     agent = Agent(policy(WITHIN_STACK), endpoint(2, "one/web"), endpoint(3, "one/db"), endpoint(4, "two/web"))
     operations = agent.set_policy(policy({**WITHIN_STACK, "action": "deny"}))
-    assert kinds(operations) == {AddCounter: 1, AddChain: 2, AddRule: 4, DeleteVerdicts: 1, AddVerdicts: 1}
+    assert kinds(operations) == {AddCounter: 1, AddChain: 3, AddRule: 6, DeleteVerdicts: 1, AddVerdicts: 1}
 
 
 def test_a_second_local_container_shares_the_chain_of_the_first() -> None:
@@ -138,8 +148,8 @@ def test_the_last_local_member_takes_chain_and_set_along() -> None:
     agent = Agent(policy(WITHIN_STACK), endpoint(2, "front/web"), endpoint(3, "front/web", local=False))
     operations = agent.remove(2)
     assert kinds(operations) == {DeleteElements: 1, DeleteVerdicts: 1}
-    assert set(agent.tracker.programmed_ruleset().chains) == {"default-action", "forward"}
-    assert set(agent.tracker.programmed_ruleset().sets) == {"subnets", "system", "local", "unjudged"}
+    assert set(agent.tracker.programmed_ruleset().chains) == FIXED_CHAINS
+    assert set(agent.tracker.programmed_ruleset().sets) == {"subnets", "system", "local", "unjudged", "denied-clients"}
 
 
 @pytest.mark.parametrize("again", ["update", "policy", "boundary"])
@@ -194,8 +204,8 @@ def test_a_rule_put_first_leaves_chains_that_it_does_not_concern_and_all_counts_
         AddCounter: 1,
         AddSet: 1,
         AddElements: 1,
-        AddChain: 1,
-        AddRule: 3,
+        AddChain: 2,
+        AddRule: 5,
         DeleteVerdicts: 1,
         AddVerdicts: 1,
     }
@@ -205,7 +215,7 @@ def test_rules_the_other_way_round_change_the_chains_that_both_concern_and_no_el
     one, other = endpoint(2, "front/web", labels={"role": "web"}), endpoint(3, "front/db", labels={"role": "db"})
     agent = Agent(policy(WITHIN_STACK, PORT_RULE), one, other)
     operations = agent.set_policy(policy({**PORT_RULE, "ports": [], "action": "deny"}, WITHIN_STACK))
-    assert kinds(operations) == {AddCounter: 1, AddChain: 1, AddRule: 3, DeleteVerdicts: 1, AddVerdicts: 1}
+    assert kinds(operations) == {AddCounter: 1, AddChain: 2, AddRule: 5, DeleteVerdicts: 1, AddVerdicts: 1}
 
 
 def test_servers_that_part_under_one_policy_meet_again_under_another() -> None:
@@ -217,7 +227,7 @@ def test_servers_that_part_under_one_policy_meet_again_under_another() -> None:
     assert kinds(again) == MOVED
     assert len(agent.compiler._servers) == 1
     agent.remove(2, 3)
-    assert set(agent.tracker.programmed_ruleset().chains) == {"default-action", "forward"}
+    assert set(agent.tracker.programmed_ruleset().chains) == FIXED_CHAINS
 
 
 @pytest.mark.parametrize("end", ["from", "to"])
@@ -295,9 +305,73 @@ def test_without_a_network_the_table_goes_and_it_comes_back_complete() -> None:
     assert agent.tracker.programmed_ruleset() == before
 
 
+DENY_RULES = [{**rule, "action": "deny"} for rule in (PORT_RULE, WITHIN_STACK)]
+DENIED_CHAINS = len(DENY_RULES) + 3  # the default, invalid packets, IPv6
+AUDIT, SILENT = Enforcement(audit=True), Enforcement(log=False)
+
+
+@pytest.mark.parametrize("size", [0, 5, 5000])
+def test_audit_on_and_off_rewrites_the_chains_for_what_is_denied_and_nothing_else(size: int) -> None:
+    everybody = [
+        replace(endpoint(2, f"stack{number % 50}/web", local=number % 7 == 0), address=Address(number + 2**24))
+        for number in range(size)
+    ]
+    agent = Agent(policy(*DENY_RULES, PORT_RULE), *everybody)
+    before = agent.tracker.programmed_ruleset()
+    rewritten = {FlushChain: DENIED_CHAINS, AddRule: 2 * DENIED_CHAINS}
+    assert kinds(agent.set_enforcement(AUDIT)) == rewritten
+    assert kinds(agent.set_enforcement(Enforcement())) == rewritten
+    assert agent.tracker.programmed_ruleset() == before
+
+
+def test_a_restart_in_another_mode_finds_all_else_as_it_is() -> None:
+    agent = Agent(policy(*DENY_RULES), *SEED.values())
+    tracker = Tracker()
+    tracker.adopt(agent.tracker.programmed_ruleset())
+    compiler = Compiler(tracker, unknown_allowed=False, enforcement=AUDIT)
+    compiler.update(SEED)
+    compiler.set_boundary(SUBNETS, BRIDGE)
+    compiler.set_policy(policy(*DENY_RULES))
+    transaction = tracker.pending()
+    assert kinds(transaction.operations) == {FlushChain: DENIED_CHAINS, AddRule: 2 * DENIED_CHAINS}
+    tracker.committed(transaction)
+    assert not tracker.garbage()
+
+
+def test_a_kernel_that_can_not_log_is_asked_for_nothing_of_it() -> None:
+    agent = Agent(policy(*DENY_RULES), *SEED.values())
+    assert kinds(agent.set_enforcement(SILENT)) == {FlushChain: DENIED_CHAINS, AddRule: DENIED_CHAINS}
+    ruleset = agent.tracker.programmed_ruleset()
+    assert DENIED_CLIENTS.name not in ruleset.sets
+    assert not [rule for chain in ruleset.chains.values() for rule in chain.rules if "log" in render_rule(rule)]
+    logging = agent.set_enforcement(Enforcement())
+    assert kinds(logging) == {AddSet: 1, FlushChain: DENIED_CHAINS, AddRule: 2 * DENIED_CHAINS}
+
+
+def test_enforcement_before_there_is_a_ruleset_is_remembered() -> None:
+    tracker = Tracker()
+    compiler = Compiler(tracker, unknown_allowed=False)
+    compiler.set_enforcement(AUDIT)
+    compiler.set_policy(policy())
+    compiler.set_boundary(SUBNETS, BRIDGE)
+    assert tracker.desired_ruleset() == compile_ruleset(
+        policy(), SUBNETS, BRIDGE, {}, unknown_allowed=False, enforcement=AUDIT
+    )
+    compiler.clear()
+    compiler.set_enforcement(SILENT)
+    assert tracker.desired_ruleset() == Ruleset()
+
+
+def test_a_rule_that_goes_takes_its_chain_for_what_is_denied_along() -> None:
+    agent = Agent(policy(*DENY_RULES), *SEED.values())
+    agent.set_policy(policy(DENY_RULES[0], default="allow"))
+    denied = {name for name in agent.tracker.programmed_ruleset().chains if name.startswith("denied/")}
+    assert denied == {f"denied/{rule_counter(policy(DENY_RULES[0]).rules[0])}", "denied/invalid-drop"}
+
+
 def test_chains_that_are_gone_are_not_remembered() -> None:
     agent = Agent(policy(WITHIN_STACK))
     for number in range(50):
         agent.update(endpoint(2, f"stack{number}/web"))
     assert len(agent.compiler._servers) == len(agent.compiler._servers_of) == 1
-    assert len(agent.compiler._blocks) == 3
+    assert len(agent.compiler._blocks) == 1 + len(FIXED_CHAINS)

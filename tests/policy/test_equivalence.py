@@ -13,6 +13,7 @@ from corral.nft.tracker import Tracker
 from corral.nft.transaction import Transaction
 from corral.nft.values import Ruleset, Verb
 from corral.policy.compiler import Compiler
+from corral.policy.enforcement import ENFORCE, Enforcement, log_prefix
 from corral.policy.render import default_counter, rule_counter
 from corral.policy.rules import Form, FromTo, Policy, Rule
 from corral.policy.scratch import compile_ruleset
@@ -30,10 +31,12 @@ from .strategies import (
     Environment,
     Put,
     SetBoundary,
+    SetEnforcement,
     SetPolicy,
     difference,
     edits,
     endpoints_of,
+    enforcements,
     flows,
     policies,
     rules,
@@ -67,28 +70,37 @@ def expected_counter(policy: Policy, judgement: Judgement) -> str:
     return default_counter(policy.default) if judgement.rule is None else rule_counter(policy.rules[judgement.rule])
 
 
-def check_flow(ruleset: Ruleset, scene: Scene, flow: Flow) -> None:
+def check_flow(ruleset: Ruleset, scene: Scene, flow: Flow, enforcement: Enforcement = ENFORCE) -> None:
     outcomes: list[Outcome] = [follow(ruleset, packet) for packet in packets(flow)]
-    assert [outcome.verdict for outcome in outcomes] == [enforced(scene, flow)] * 2, (flow, judge(scene, flow))
+    denied = enforced(scene, flow) is Verb.DROP
+    verdict = Verb.DROP if denied and not enforcement.audit else Verb.ACCEPT
+    assert [outcome.verdict for outcome in outcomes] == [verdict] * 2, (flow, judge(scene, flow))
     server = scene.endpoints.get(flow.server)
     judgement = judge(scene, flow)
+    for outcome in outcomes:
+        prefixes = tuple(log_prefix(counter, audit=enforcement.audit) for counter in outcome.counters)
+        assert outcome.logged == (prefixes if denied and enforcement.log else ())
+        assert outcome.counters or not denied
     if server and server.local and judgement.decided_by in (Decider.RULE, Decider.DEFAULT):
         assert outcomes[0].counters == (expected_counter(scene.policy, judgement),)
 
 
-def check_all_flows(ruleset: Ruleset, scene: Scene) -> None:
+def check_all_flows(ruleset: Ruleset, scene: Scene, enforcement: Enforcement = ENFORCE) -> None:
     for flow in flows():
-        check_flow(ruleset, scene, flow)
+        check_flow(ruleset, scene, flow, enforcement)
 
 
 @settings(max_examples=EXAMPLES)
-@given(worlds, policies, st.booleans())
+@given(worlds, policies, st.booleans(), enforcements)
 def test_the_ruleset_gives_the_reference_verdict(
-    world: dict[str, Container], policy: Policy, unknown_allowed: bool
+    world: dict[str, Container], policy: Policy, unknown_allowed: bool, enforcement: Enforcement
 ) -> None:
+    """In audit what is denied passes, and is counted and told of all the same."""
     scene = Scene(policy, SUBNETS, endpoints_of(world), unknown_allowed)
-    ruleset = compile_ruleset(policy, SUBNETS, BRIDGE, scene.endpoints, unknown_allowed=unknown_allowed)
-    check_all_flows(ruleset, scene)
+    ruleset = compile_ruleset(
+        policy, SUBNETS, BRIDGE, scene.endpoints, unknown_allowed=unknown_allowed, enforcement=enforcement
+    )
+    check_all_flows(ruleset, scene, enforcement)
 
 
 class Run:
@@ -118,6 +130,8 @@ class Run:
                 self.compiler.set_policy(policy)
             case SetBoundary(boundary):
                 self.compiler.set_boundary(*boundary)
+            case SetEnforcement(enforcement):
+                self.compiler.set_enforcement(enforcement)
             case Clear():
                 self.compiler.clear()
             case _:
@@ -129,7 +143,13 @@ class Run:
         policy, boundary = self.environment.policy, self.environment.boundary
         if policy is None or boundary is None:
             return Ruleset()
-        return compile_ruleset(policy, *boundary, self.environment.endpoints, unknown_allowed=self.unknown_allowed)
+        return compile_ruleset(
+            policy,
+            *boundary,
+            self.environment.endpoints,
+            unknown_allowed=self.unknown_allowed,
+            enforcement=self.environment.enforcement,
+        )
 
     def commit(self) -> None:
         transaction = self.tracker.pending()
@@ -152,7 +172,8 @@ class Run:
         policy, boundary = self.environment.policy, self.environment.boundary
         self.tracker = Tracker()
         self.tracker.adopt(self.kernel.dump())
-        self.compiler = Compiler(self.tracker, unknown_allowed=self.unknown_allowed)
+        enforcement = self.environment.enforcement
+        self.compiler = Compiler(self.tracker, unknown_allowed=self.unknown_allowed, enforcement=enforcement)
         self.compiler.update(dict(self.told))
         if policy is not None:
             self.compiler.set_policy(policy)
@@ -209,7 +230,7 @@ def test_incremental_is_from_scratch_after_every_change(
     if run.environment.policy and run.environment.boundary:
         subnets, _ = run.environment.boundary
         scene = Scene(run.environment.policy, subnets, run.environment.endpoints, unknown_allowed)
-        check_all_flows(run.expected(), scene)
+        check_all_flows(run.expected(), scene, run.environment.enforcement)
 
 
 def act(run: Run, after: str) -> None:

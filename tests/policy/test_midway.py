@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 from corral.model.endpoint import Endpoint
 from corral.nft.trace import Packet, trace
 from corral.nft.values import Chain, Ruleset, Verb
+from corral.policy.enforcement import DENIED_CLIENTS, ENFORCE, Enforcement
 from corral.policy.rules import Policy
 from corral.policy.scratch import compile_ruleset
 from corral.types import Action, Address
 
-from .strategies import BRIDGE, SUBNETS, Container, endpoints_of, flows, policies, worlds
+from .strategies import BRIDGE, SUBNETS, Container, endpoints_of, enforcements, flows, policies, worlds
 from .test_equivalence import packets
 
 V = TypeVar("V")
+ENFORCING = st.builds(Enforcement, audit=st.just(value=False), log=st.booleans())
 LOOKUPS = 5  # of the first ones; what comes later looks into groups, which such a change leaves alone
 # One flow between any two, by TCP: which port it is for is looked up nowhere.
 FIRST_PACKETS = list({(flow.client, flow.server): packets(flow)[0] for flow in flows()}.values())
@@ -70,8 +72,13 @@ def midway(before: Ruleset, after: Ruleset, commit: int) -> Ruleset:
     )
 
 
-def compiled(policy: Policy, endpoints: Mapping[Address, Endpoint]) -> Ruleset:
-    return compile_ruleset(policy, SUBNETS, BRIDGE, endpoints, unknown_allowed=False)
+def compiled(policy: Policy, endpoints: Mapping[Address, Endpoint], enforcement: Enforcement = ENFORCE) -> Ruleset:
+    return compile_ruleset(policy, SUBNETS, BRIDGE, endpoints, unknown_allowed=False, enforcement=enforcement)
+
+
+def by_default(policy: Policy) -> Policy:
+    """A chain that is too new for the packet leaves it to the default action."""
+    return Policy(policy.rules, Action.DENY)
 
 
 def closed(policy: Policy) -> Policy:
@@ -102,10 +109,27 @@ def test_one_endpoint_that_comes_or_goes(world: dict[str, Container], policy: Po
 
 
 @settings(max_examples=40)
-@given(worlds, policies, policies)
-def test_another_policy(world: dict[str, Container], one: Policy, other: Policy) -> None:
+@given(worlds, policies, policies, ENFORCING, ENFORCING)
+def test_another_policy(
+    world: dict[str, Container], one: Policy, other: Policy, before: Enforcement, after: Enforcement
+) -> None:
+    """With it come chains for what is denied. Only rules that are new, too, send packets there."""
     endpoints = endpoints_of(world)
-    check(compiled(closed(one), endpoints), compiled(closed(other), endpoints))
+    check(compiled(by_default(one), endpoints, before), compiled(by_default(other), endpoints, after))
+
+
+@settings(max_examples=40)
+@given(worlds, policies, enforcements, enforcements)
+def test_another_enforcement_is_one_or_the_other(
+    world: dict[str, Container], policy: Policy, before: Enforcement, after: Enforcement
+) -> None:
+    """It changes nothing that is looked up: a packet sees the chains of before, or all those of after."""
+    endpoints = endpoints_of(world)
+    one, other = compiled(policy, endpoints, before), compiled(policy, endpoints, after)
+    assert one.verdicts == other.verdicts
+    assert one.elements.items() ^ other.elements.items() <= {(DENIED_CLIENTS.name, frozenset())}
+    for packet in FIRST_PACKETS:
+        assert {trace(midway(one, other, moment), packet) for moment in range(LOOKUPS)} == {trace(one, packet)}
 
 
 def test_the_moments_differ() -> None:

@@ -16,14 +16,15 @@ from corral.nft.values import (
     Verb,
     Verdict,
 )
+from corral.policy.enforcement import ENFORCE
 from corral.policy.groups import LOCAL, SYSTEM, UNJUDGED, Group, Kind
-from corral.policy.render import counters, rule_counter, server_block, static_blocks
+from corral.policy.render import counters, denied_chains, rule_counter, server_block, static_blocks
 from corral.policy.scratch import compile_ruleset
 from corral.types import Action, Address
 
 from .scenes import BRIDGE, SUBNETS, WITHIN_STACK, address, by_address, endpoint, policy
 
-ACCEPT, DROP = Verdict(Verb.ACCEPT), Verdict(Verb.DROP)
+ACCEPT = Verdict(Verb.ACCEPT)
 ONE = Group(Kind.STACK, ("one",))
 CLOSED, OPEN = policy(WITHIN_STACK), policy(WITHIN_STACK, default="allow")
 
@@ -42,13 +43,14 @@ def test_a_servers_chain_reads_in_policy_order_and_ends_with_the_default() -> No
     judged_by = policy(port_rule, WITHIN_STACK)
     selected = Group(Kind.SELECTOR, ("a=b",))
     block = server_block(judged_by, ((selected,), (ONE,)))
-    deny = Count(rule_counter(judged_by.rules[0])), DROP
+    counter = rule_counter(judged_by.rules[0])
+    denies = Count(counter), Verdict(Verb.GOTO, f"denied/{counter}")
     client = InSet(Field.CLIENT, selected.set_name)
     tcp, udp = Equals(Field.PROTOCOL, "tcp"), Equals(Field.PROTOCOL, "udp")
     assert expressions(block.chain) == [
-        (client, tcp, InRange(Field.SERVER_PORT, 80, 80), *deny),
-        (client, udp, InRange(Field.SERVER_PORT, 80, 80), *deny),
-        (client, tcp, InRange(Field.SERVER_PORT, 8000, 8080), *deny),
+        (client, tcp, InRange(Field.SERVER_PORT, 80, 80), *denies),
+        (client, udp, InRange(Field.SERVER_PORT, 80, 80), *denies),
+        (client, tcp, InRange(Field.SERVER_PORT, 8000, 8080), *denies),
         (InSet(Field.CLIENT, "stack/one"), Count(rule_counter(judged_by.rules[1])), ACCEPT),
         (Verdict(Verb.GOTO, "default-action"),),
     ]
@@ -84,7 +86,7 @@ def test_the_default_action_of_a_closed_network() -> None:
     assert expressions(default.chain) == [
         (InSet(Field.CLIENT, "system"), ACCEPT),
         (OUTSIDE, ACCEPT),
-        (Count("default-deny"), DROP),
+        (Count("default-deny"), Verdict(Verb.GOTO, "denied/default-deny")),
     ]
     assert default.groups == {SYSTEM}
 
@@ -93,7 +95,7 @@ def test_the_default_action_that_lets_unknown_addresses_through() -> None:
     default, forward = static_blocks(CLOSED, BRIDGE, unknown_allowed=True)
     assert expressions(default.chain)[2:] == [
         (InSet(Field.CLIENT, "local", negated=True), InSet(Field.CLIENT, "unjudged", negated=True), ACCEPT),
-        (Count("default-deny"), DROP),
+        (Count("default-deny"), Verdict(Verb.GOTO, "denied/default-deny")),
     ]
     assert default.groups == {SYSTEM, LOCAL, UNJUDGED}
     assert forward.groups == {LOCAL}
@@ -121,14 +123,14 @@ def test_the_base_chain() -> None:
             InSet(Field.SOURCE, "subnets"),
             InSet(Field.DESTINATION, "local"),
             Count("invalid-drop"),
-            DROP,
+            Verdict(Verb.GOTO, "denied/invalid-drop"),
         ),
         (
             Equals(Field.FAMILY, "ipv6"),
             Equals(Field.INPUT_INTERFACE, BRIDGE),
             Equals(Field.OUTPUT_INTERFACE, BRIDGE),
             Count("ipv6-drop"),
-            DROP,
+            Verdict(Verb.GOTO, "denied/ipv6-drop"),
         ),
     ]
     assert forward.groups == {LOCAL, UNJUDGED}
@@ -139,6 +141,16 @@ def test_ipv6_is_left_alone_where_the_default_allows_or_no_bridge_is_known() -> 
         _, forward = static_blocks(judged_by, bridge, unknown_allowed=False)
         assert not [one for one in forward.chain.rules if Count("ipv6-drop") in one.expressions]
         assert "ipv6-drop" not in counters(judged_by, bridge)
+
+
+def test_each_counter_of_what_is_denied_has_a_chain() -> None:
+    deny = {**WITHIN_STACK, "action": "deny"}
+    twice = policy(deny, WITHIN_STACK, deny)
+    assert set(denied_chains(twice, BRIDGE, ENFORCE)) == {
+        f"denied/{counter}" for counter in counters(twice, BRIDGE) if not counter.startswith("rule-allow")
+    }
+    assert set(denied_chains(OPEN, BRIDGE, ENFORCE)) == {"denied/invalid-drop"}
+    assert "denied/ipv6-drop" not in denied_chains(CLOSED, "", ENFORCE)
 
 
 def test_there_is_a_counter_for_every_rule_used_or_not() -> None:

@@ -9,8 +9,8 @@ from .scenes import BETWEEN_DEPARTMENTS, BRIDGE, SEED, SUBNETS, address, by_addr
 
 def test_an_empty_environment_has_the_fixed_objects_only() -> None:
     ruleset = compile_ruleset(Policy(), SUBNETS, BRIDGE, {}, unknown_allowed=False)
-    assert set(ruleset.chains) == {"default-action", "forward"}
-    assert ruleset.elements == {"subnets": set(SUBNETS), "system": set(), "local": set()}
+    assert set(ruleset.chains) == {"default-action", "forward", "denied/invalid-drop"}
+    assert ruleset.elements == {"subnets": set(SUBNETS), "system": set(), "local": set(), "denied-clients": set()}
     assert ruleset.sets["subnets"].type is SetType.SUBNETS
     assert ruleset.maps == {"dispatch": NftMap("dispatch", ruleset.maps["dispatch"].comment)}
     assert ruleset.verdicts == {"dispatch": {}}

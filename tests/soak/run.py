@@ -14,6 +14,7 @@ import uvloop
 from corral.config import load_settings
 from corral.daemon.agent import Agent
 from corral.daemon.facts import Facts
+from corral.dataplane.flowlog import FlowLog
 from corral.dataplane.kernel import KernelDataplane
 from corral.nft.tracker import difference
 from corral.nft.values import Ruleset
@@ -95,6 +96,7 @@ class Soak:
                 }
             ),
             self._kernel,
+            FlowLog(),
         )
 
     async def run(self) -> Summary:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
+
 import pytest
 from aiohttp import web
 
@@ -58,3 +61,48 @@ async def test_nobody_listens() -> None:
 async def test_a_host_that_is_no_name_is_the_users_fault(host: str) -> None:
     with pytest.raises(UsageError, match="the address is not valid"):
         await AgentClient(host, 80).get("/v1/state")
+
+
+async def streamed(*pieces: bytes, status: int = 200, media_type: str = "text/event-stream") -> list[tuple[str, bytes]]:
+    """What the client makes of a stream that arrives in these pieces."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers={"Content-Type": media_type})
+        await response.prepare(request)
+        for piece in pieces:
+            await response.write(piece)
+        return response
+
+    async with http_server(handle) as url, aclosing(client_of(url).stream("/v1/events", {"kinds": "state"})) as events:
+        return [event async for event in events]
+
+
+async def test_events_arrive_whole_however_they_are_cut() -> None:
+    text = b': keep-alive\n\nevent: state\ndata: {"a": 1}\n\ndata: x\n\nevent: late\n\nevent: cut\ndata: off'
+    expected = [("state", b'{"a": 1}'), ("message", b"x")]
+    assert await streamed(text) == expected
+    assert await streamed(*(text[at : at + 3] for at in range(0, len(text), 3))) == expected
+
+
+async def test_what_is_no_stream_of_events_is_no_agent() -> None:
+    with pytest.raises(UnreachableError, match="is no stream of events"):
+        await streamed(b"<html>", media_type="text/html")
+
+
+async def test_an_agent_that_has_no_room_says_so() -> None:
+    with pytest.raises(UnreachableError, match="16 readers"):
+        await streamed(b'{"error": "16 readers follow already"}', status=503, media_type="application/json")
+
+
+async def test_an_agent_that_falls_silent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corral.sources.agent.SILENCE", 0.05)
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
+    async with http_server(handle) as url, aclosing(client_of(url).stream("/v1/events")) as events:
+        with pytest.raises(UnreachableError, match="no agent answers at"):
+            await anext(events)

@@ -7,10 +7,10 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from corral.daemon.facts import Facts, SelfChecks
+from corral.daemon.facts import DeniedCounts, Facts, SelfChecks
 from corral.daemon.timing import Timing
 from corral.types import Problem
-from corral.web.metrics import render_metrics
+from corral.web.metrics import RuleInfo, render_metrics
 
 
 def families(facts: Facts) -> dict[str, dict[tuple[str, ...], float]]:
@@ -40,6 +40,12 @@ def test_a_rejected_policy_shows() -> None:
     assert families(Facts())["corral_policy_rejected"] == {(): 0.0}
     rejected = Facts(policy_problems=(Problem("policy[0]", "wrong"),))
     assert families(rejected)["corral_policy_rejected"] == {(): 1.0}
+
+
+def test_warnings_about_the_policy_are_counted_by_kind() -> None:
+    text = render_metrics(Facts(), {}, {}, {}, 100.0, warnings={"shadowed": 2, "no-match": 0}).decode()
+    assert 'corral_policy_warnings{kind="shadowed"} 2.0' in text
+    assert 'corral_policy_warnings{kind="no-match"} 0.0' in text
 
 
 def test_latencies_are_histograms_with_growing_buckets() -> None:
@@ -84,3 +90,26 @@ def test_ages_are_told_from_when_there_is_something_to_tell() -> None:
 def test_names_are_ours() -> None:
     """But for what every Prometheus client tells of its process."""
     assert all(re.fullmatch(r"(corral|process)_[a-z_]+", name) for name in families(Facts(last_commit_seconds=1.0)))
+
+
+def test_rules_are_told_by_their_counter_the_first_of_equals() -> None:
+    rules = [
+        RuleInfo("rule-allow-a", "0", "allow", "within stack: allow"),
+        RuleInfo("rule-allow-a", "1", "allow", "within stack: allow"),
+        RuleInfo("default-deny", "default", "deny", 'a "quoted" text'),
+    ]
+    text = render_metrics(Facts(), {}, {}, {}, 100.0, rules=rules).decode()
+    lines = [line for line in text.splitlines() if line.startswith("corral_rule_info{")]
+    assert sorted(lines) == [
+        'corral_rule_info{action="allow",counter="rule-allow-a",rule="0",text="within stack: allow"} 1.0',
+        'corral_rule_info{action="deny",counter="default-deny",rule="default",text="a \\"quoted\\" text"} 1.0',
+    ]
+
+
+def test_reports_of_denied_packets() -> None:
+    facts = Facts(denied=DeniedCounts(listening=True, flows=3, reports={"deny": 5, "audit": 2}, lost=7))
+    found = families(facts)
+    assert found["corral_denied_listening"] == {(): 1.0}
+    assert found["corral_denied_flows"] == {(): 3.0}
+    assert found["corral_denied_reports"] == {("deny",): 5.0, ("audit",): 2.0}
+    assert found["corral_denied_lost"] == {(): 7.0}

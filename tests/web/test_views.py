@@ -10,7 +10,7 @@ from corral.web.views import AgentView, Which
 
 def test_the_report_implements_the_view() -> None:
     asked = {name for name, _ in inspect.getmembers(AgentView, inspect.isfunction) if not name.startswith("_")}
-    assert asked == {"health", "state", "policy", "explain", "ruleset", "metrics"}
+    assert asked == {"health", "state", "policy", "ruleset", "metrics"}
     for name in asked:
         assert inspect.signature(getattr(Report, name)) == inspect.signature(getattr(AgentView, name))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from corral.model.entities import Container, Service, ServiceKey, StackKey
+from corral.model.entities import AGENT_LABEL, Container, Service, ServiceKey, StackKey
 from corral.wire import objects
 from corral.wire.objects import Lookups
 from corral.wire.reading import NO_UUIDS, Read
@@ -203,3 +203,38 @@ def test_an_odd_cni_document_is_left_out(odd: object) -> None:
     assert read.entity is not None
     assert (read.entity.bridge, read.entity.bridge_subnet) == ("docker0", "10.42.0.0/16")
     assert read.faults.startswith("metadata.cniConfig.10.conf")
+
+
+@pytest.mark.parametrize(
+    ("health", "labels", "kept"),
+    [
+        ("Healthy", {AGENT_LABEL: "true"}, "healthy"),
+        (None, {AGENT_LABEL: "true"}, ""),
+        (7, {AGENT_LABEL: "true"}, ""),
+        ("healthy", {"a": "b"}, ""),
+    ],
+)
+def test_health_is_kept_of_agents_only(health: object, labels: dict[str, str], kept: str) -> None:
+    assert read_container(container(health_state=health, labels=labels)).health == kept
+    odd = read_container(container(health_state=health, labels=labels, name=5))
+    assert odd.health == kept, "what is odd is read in another way"
+
+
+@pytest.mark.parametrize(
+    ("ports", "kept"),
+    [
+        (["0.0.0.0:8080:80/tcp", "53:53/udp"], ("0.0.0.0:8080:80/tcp", "53:53/udp")),
+        ([], ()),
+        (None, ()),
+        (["8080:80/tcp", 5, None], ("8080:80/tcp",)),
+        ("8080:80/tcp", ()),
+        ({"80": 8080}, ()),
+    ],
+)
+def test_published_ports_are_kept_as_they_are_written_and_odd_ones_left_out(ports: object, kept: object) -> None:
+    assert read_container(container(ports=ports)).ports == kept
+    read = objects.read_container(raw(container(ports=ports, name=5)), LOOKUPS)
+    assert isinstance(read, Read)
+    assert read.entity is not None
+    assert read.entity.ports == kept
+    assert "ports" not in read.faults

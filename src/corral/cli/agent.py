@@ -17,7 +17,7 @@ def agent(
     metadata_url: Annotated[str | None, typer.Option(help="Metadata service.", show_default=False)] = None,
     ca_file: Annotated[str | None, typer.Option(help="PEM bundle for a Rancher server with its own CA.")] = None,
     listen: Annotated[str | None, typer.Option(help="Health endpoint, host:port.")] = None,
-    mode: Annotated[str | None, typer.Option(help="enforce or off.")] = None,
+    mode: Annotated[str | None, typer.Option(help="enforce, audit (count and report, drop nothing) or off.")] = None,
     unknown_endpoints: Annotated[str | None, typer.Option(help="default or allow.")] = None,
     on_stale: Annotated[str | None, typer.Option(help="keep or open.")] = None,
     stale_after: Annotated[str | None, typer.Option(help="A duration such as 10m.")] = None,

@@ -11,7 +11,23 @@ from typing import Annotated
 import typer
 
 import corral
-from corral.cli import agent, cleanup, demo, inspect
+from corral.cli import (
+    agent,
+    bundle,
+    cleanup,
+    connections,
+    demo,
+    denied,
+    doctor,
+    explain,
+    inspect,
+    listing,
+    policy,
+    policy_change,
+    policy_check,
+    rules,
+    wait,
+)
 from corral.cli.output import say_error
 from corral.errors import CorralError, UsageError
 
@@ -25,9 +41,27 @@ app = typer.Typer(
 app.command(name="agent")(agent.agent)
 app.command(name="demo")(demo.demo)
 app.command(name="status")(inspect.status)
-app.command(name="explain")(inspect.explain)
+app.command(name="explain")(explain.explain)
+app.command(name="rules")(rules.rules)
 app.command(name="ruleset")(inspect.ruleset)
+app.command(name="topology")(rules.topology)
+app.command(name="wait")(wait.wait)
+app.command(name="containers")(listing.containers)
+app.command(name="hosts")(listing.hosts)
+app.command(name="connections")(connections.connections)
+app.command(name="denied")(denied.denied)
 app.command(name="cleanup")(cleanup.cleanup)
+app.command(name="doctor")(doctor.doctor)
+app.command(name="bundle")(bundle.bundle)
+
+policies = typer.Typer(name="policy", help="The environment's policy: see it, try it, change it.", no_args_is_help=True)
+policies.command(name="show")(policy.show)
+policies.command(name="validate")(policy_check.validate)
+policies.command(name="plan")(policy.plan)
+policies.command(name="apply")(policy_change.apply)
+policies.command(name="rollback")(policy_change.rollback)
+policies.command(name="test")(policy_check.check_expectations)
+app.add_typer(policies)
 
 
 def _version(value: bool) -> None:

@@ -1,14 +1,16 @@
-"""`corral cleanup`: remove corral's table, nothing else."""
+"""`corral cleanup`: remove corral's table, nothing else; with `--legacy`, other managers' leftovers."""
 
 from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from corral.cli.asking import AgentAddress
 from corral.cli.output import say
+from corral.errors import UsageError
 
 if TYPE_CHECKING:
     from corral.dataplane.base import Dataplane
@@ -26,11 +28,25 @@ class Outcome(Enum):
     BACK = "table inet corral removed, but it is back: an agent is running and puts it back; stop the agent first"
 
 
-def cleanup() -> None:
+def cleanup(
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Instead, what the managers of Rancher and PastureStack have left.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --legacy: only tell what would go.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --legacy: even if nothing protects then.")] = False,
+    agent: AgentAddress = None,
+) -> None:
     """Remove corral's nftables table from this network namespace, nothing else. Works without an agent.
 
-    Exit status 1 when a running agent puts the table back.
+    Exit status 1 when a running agent puts the table back. With --legacy it removes what other managers have left,
+    once corral's table is in force here; exit status 1 when it is not, or when something stays.
     """
+    if legacy:
+        from corral.cli.legacy import clean_legacy  # noqa: PLC0415 - `--help` does without it
+
+        raise typer.Exit(0 if clean_legacy(agent, dry_run=dry_run, force=force) else 1)
+    if dry_run or force or agent:
+        raise UsageError("--dry-run, --force and --agent go with --legacy")
     outcome = asyncio.run(_remove_from_kernel())
     say(outcome.value, "red" if outcome is Outcome.BACK else None)
     raise typer.Exit(1 if outcome is Outcome.BACK else 0)

@@ -1,4 +1,4 @@
-"""`corral status`, `explain` and `ruleset`: questions to the local agent."""
+"""`corral status` and `ruleset`: questions to the local agent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from corral.cli.asking import AgentAddress, answered, ask, document, stranger
-from corral.cli.output import JsonFlag, out, pairs, say, say_json
+from corral.cli.output import JsonFlag, pairs, say, say_json
 from corral.web.views import Which
 
 
@@ -21,24 +21,6 @@ def status(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
     else:
         _show_state(state)
     raise typer.Exit(0 if ready else 1)
-
-
-def explain(
-    client: Annotated[str, typer.Argument(help="Address, container, stack/service or uuid.")],
-    server: Annotated[str, typer.Argument(help="The same.")],
-    port: Annotated[str | None, typer.Option(help="Server port, such as 80/tcp; without: ICMP.")] = None,
-    agent: AgentAddress = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Show the verdict for a flow and the rule that decides it. Exit status 1 when it is denied."""
-    query = {"client": client, "server": server} | ({"port": port} if port else {})
-    answer = document(agent, "/v1/explain", query, has="flows")
-    if as_json:
-        say_json(answer)
-    else:
-        for flow in answer["flows"]:
-            _show_flow(flow)
-    raise typer.Exit(1 if answer["verdict"] == "deny" else 0)
 
 
 def ruleset(
@@ -62,35 +44,41 @@ def ruleset(
 
 def _show_state(state: Mapping[str, Any]) -> None:
     style = {"ready": "green", "degraded": "yellow"}.get(state["status"], "red")
-    say(f"{state['status']}  ({state['mode']})", style)
+    mode = "AUDIT: nothing is dropped" if state["mode"] == "audit" else state["mode"]
+    say(f"{state['status']}  ({mode})", style)
     for reason in state["reasons"]:
         say(f"  - {reason}", style)
+    if missing := state["hosts"]["missing"]:
+        hosts = "a host has" if missing == 1 else f"{missing} hosts have"
+        say(f"{hosts} no agent, so nothing judges flows to the containers there: see corral hosts", "red")
     network, policy, kernel = state["network"], state["policy"], state["kernel"]
     rows = [("host", state["host"]["name"] or state["host"]["uuid"] or "unknown")]
     if network:
         rows.append(("network", f"{network['name']}, {', '.join(network['subnets'])} on {network['bridge']}"))
+    rows.append(("policy", _policy(policy)))
     rows.append(("default", policy["default"] or "unknown"))
     rows += [(f"policy[{index}]", rule) for index, rule in enumerate(policy["rules"])]
     rows += [(kind.replace("_", " "), str(number)) for kind, number in state["inventory"].items()]
+    agents = [f"{number} {how}" for how, number in state["hosts"].items() if number]
+    rows.append(("agents", ", ".join(agents) or "unknown"))
     rows += [(f"{name} source", _source(source)) for name, source in state["sources"].items()]
-    rows.append(("kernel", f"{kernel['commits']} commits, {kernel['repairs']} repairs"))
+    rows.append(("kernel", f"{kernel['commits']} commits, {kernel['repairs']} repairs, {_read_back(kernel)}"))
     pairs(rows)
+
+
+def _policy(policy: Mapping[str, Any]) -> str:
+    if policy["digest"] is None:
+        return "no good one is known"
+    rejected = ", a newer one is rejected" if policy["problems"] else ""
+    return f"{policy['digest']}, {'in force' if policy['in_force'] else 'not in force'}{rejected}"
+
+
+def _read_back(kernel: Mapping[str, Any]) -> str:
+    age = kernel["verified_age_seconds"]
+    return "not read back yet" if age is None else f"read back {age:.0f} s ago"
 
 
 def _source(source: Mapping[str, Any]) -> str:
     if source["connected"]:
         return f"connected, last heard of {source['last_success']:.0f} s ago"
     return f"not connected: {source['last_error'] or 'no answer yet'}"
-
-
-def _show_flow(flow: Mapping[str, Any]) -> None:
-    port = f"{flow['port']}/{flow['protocol']}" if flow["port"] else flow["protocol"]
-    verdict = str(flow["verdict"]).upper()
-    style = {"ALLOW": "green", "DENY": "red"}.get(verdict)
-    more = f"  (and {flow['count'] - 1} more like it)" if flow["count"] > 1 else ""
-    say(f"{verdict}  {flow['client']} -> {flow['server']}  {port}{more}", style)
-    say(f"  {flow['sentence']}")
-    for step in flow["steps"]:
-        say(f"  policy[{step['rule']}] {'matches' if step['matched'] else 'does not match'}: {step['why']}")
-    if not flow["enforced_here"]:
-        out.print("  enforced on the server's host, not on this one")

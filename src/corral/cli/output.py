@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 out = Console(highlight=False)
@@ -38,8 +37,8 @@ def say_json(value: Any) -> None:
 
 
 def pairs(rows: list[tuple[str, str]]) -> None:
-    """A two-column listing."""
-    table = Table.grid(padding=(0, 2))
+    """A two-column listing. A value is never cut or broken: what reads a pipe knows no width."""
+    width = max((len(printable(name)) for name, _ in rows), default=0)
     for name, value in rows:
-        table.add_row(Text(printable(name), style="bold"), Text(printable(value)))
-    out.print(table)
+        line = Text.assemble((printable(name).ljust(width), "bold"), "  ", printable(value))
+        out.print(line, soft_wrap=True)

@@ -8,8 +8,45 @@ from typing import Any, get_args, get_type_hints
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import is_typeddict
 
+from corral.documents.connections import Connections
+from corral.documents.containers import Containers, Programmed
+from corral.documents.denied import Denied, DeniedSuggestions
+from corral.documents.doctor import Examination
+from corral.documents.events import Events
+from corral.documents.explain import Explanation, Names
+from corral.documents.hosts import Hosts
+from corral.documents.log import Log
+from corral.documents.matrix import MatrixDocument, WarningsDocument
+from corral.documents.plan import FormerPolicies, PlanDocument, PolicyCheck, PolicyTest
+from corral.documents.rules import Rules
+from corral.documents.state import Health, PolicyInForce, State
+from corral.documents.topology import TopologyDocument
+
 # What each answer is called, here and in the documentation.
-DOCUMENTS: dict[str, type] = {}
+DOCUMENTS: dict[str, type] = {
+    "connections": Connections,
+    "containers": Containers,
+    "doctor": Examination,
+    "denied": Denied,
+    "denied-suggestions": DeniedSuggestions,
+    "events": Events,
+    "explain": Explanation,
+    "health": Health,
+    "hosts": Hosts,
+    "log": Log,
+    "matrix": MatrixDocument,
+    "names": Names,
+    "plan": PlanDocument,
+    "policy": PolicyInForce,
+    "policy-check": PolicyCheck,
+    "policy-history": FormerPolicies,
+    "policy-test": PolicyTest,
+    "programmed": Programmed,
+    "rules": Rules,
+    "state": State,
+    "topology": TopologyDocument,
+    "warnings": WarningsDocument,
+}
 
 _CONFIG = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 

@@ -14,45 +14,69 @@ import uvloop
 
 import corral
 from corral.config import Mode, Settings
+from corral.daemon.announcer import Announcer
 from corral.daemon.clock import trouble_of, watch_clock
 from corral.daemon.collector import spare_what_is_loaded
+from corral.daemon.connections import ConnectionReport
+from corral.daemon.containers import ContainerReport
+from corral.daemon.denialwatch import DenialWatch, PacketLog
+from corral.daemon.deniedreport import DeniedReport, EventReport
 from corral.daemon.engine import Engine
 from corral.daemon.facts import Facts
 from corral.daemon.feeds import EventFeed, follow_metadata
 from corral.daemon.guard import GuardedDesk
-from corral.daemon.logs import configure_logs
+from corral.daemon.hosts import HostReport
+from corral.daemon.hub import EventHub
+from corral.daemon.logs import LevelSwitch, configure_logs
+from corral.daemon.matrix import MatrixReport
+from corral.daemon.questions import Questions
+from corral.daemon.recentlog import RECENT
 from corral.daemon.report import Report
+from corral.daemon.rulehits import RuleHitsReport
 from corral.daemon.selfcheck import SelfCheck
 from corral.daemon.watch import watch_bridge, watch_foreign_changes
 from corral.dataplane.base import Dataplane
+from corral.dataplane.flowlog import FlowLog
 from corral.dataplane.kernel import KernelDataplane
 from corral.errors import DataplaneError
 from corral.nft.tracker import Tracker
+from corral.policy.enforcement import Enforcement
 from corral.sources.credentials import Credentials, tls_context
 from corral.sources.events import EventSource
 from corral.sources.metadata import MetadataSource
 from corral.sources.rancher import RancherClient
 from corral.sources.status import SourceStatus
-from corral.web.server import build_app, serve
+from corral.web.connections import connections_routes
+from corral.web.containers import containers_routes
+from corral.web.denied import denied_routes
+from corral.web.eventstream import events_routes
+from corral.web.hosts import hosts_routes
+from corral.web.log import log_routes
+from corral.web.matrix import matrix_routes
+from corral.web.page import page_routes
+from corral.web.questions import questions_routes
+from corral.web.rules import rules_routes
+from corral.web.server import Routes, build_app, serve
 
 log = structlog.get_logger()
 
 
 def run_agent(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises UsageError for a setting that turns out to be unusable."""
-    configure_logs(settings.log_format, settings.log_level)
+    levels = configure_logs(settings.log_format, settings.log_level)
     # A thread that computes (see `selfcheck`) hands over to the loop after so many seconds, not after 5 ms each time.
     sys.setswitchinterval(0.0005)
     factory = uvloop.new_event_loop if settings.loop == "uvloop" else None
-    asyncio.Runner(loop_factory=factory).run(_serve(settings))
+    asyncio.Runner(loop_factory=factory).run(_serve(settings, levels))
     # All is closed. A name look-up that hangs in a thread would hold up the exit for as long as the resolver tries.
     sys.stderr.flush()
     os._exit(0)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, levels: LevelSwitch) -> None:
     async with KernelDataplane() as dataplane:
-        await Agent(settings, dataplane, loaded=spare_what_is_loaded).run()
+        agent = Agent(settings, dataplane, FlowLog(), loaded=spare_what_is_loaded, switch_level=levels.toggle)
+        await agent.run()
 
 
 Duty = Callable[[], Coroutine[object, object, None]]
@@ -63,15 +87,21 @@ class _StopError(Exception):
 
 
 class Agent:
-    """One agent. `started` is called with the health endpoint's port once it listens, `loaded` after each document."""
+    """One agent.
+
+    `started` is called with the health endpoint's port once it listens, `loaded` after each document, `switch_level`
+    on SIGUSR1.
+    """
 
     def __init__(
         self,
         settings: Settings,
         dataplane: Dataplane,
+        packet_log: PacketLog,
         *,
         started: Callable[[int], None] | None = None,
         loaded: Callable[[], None] = lambda: None,
+        switch_level: Callable[[], None] = lambda: None,
     ) -> None:
         enforce = settings.mode is not Mode.OFF
         self.facts = Facts(mode_off=not enforce, bridge_error="bridge filtering: not checked yet" if enforce else None)
@@ -81,6 +111,7 @@ class Agent:
             self.tracker,
             self.facts,
             unknown_allowed=settings.unknown_endpoints == "allow",
+            enforcement=Enforcement(audit=settings.mode is Mode.AUDIT),
             network_changed=self._bridge_woken.set,
         )
         self.engine = Engine(
@@ -89,11 +120,18 @@ class Agent:
             self.facts,
             enforceable=lambda: (self.desk.enforceable or self.facts.opened) and not self.facts.held,
         )
+        self._hub = EventHub()
+        self._announcer = Announcer(self._hub, self.desk, self.facts)
+        self._denials = DenialWatch(packet_log, self.desk, self.facts, self._hub, changed=self.engine.wake)
         self._self_check = SelfCheck(self.desk, self.engine, self.facts)
+        self._hosts = HostReport(self.desk)
+        self._matrix = MatrixReport(self.desk)
+        self._rule_hits = RuleHitsReport(self.desk, dataplane, settings.mode, self._matrix)
         self._settings = settings
         self._dataplane = dataplane
         self._started = started
         self._loaded = loaded
+        self._switch_level = switch_level
         self._stop = asyncio.Event()
         self._metadata = SourceStatus("metadata", on_change=self._metadata_turned)
         self._events = SourceStatus("events", on_change=self._events_turned)
@@ -109,9 +147,11 @@ class Agent:
         duties = self._duties()
         async with AsyncExitStack() as stack:
             listen = self._settings.listen
-            port = await stack.enter_async_context(
-                serve(build_app(self._report(), listen.host), listen.host, listen.port)
-            )
+            app = build_app(self._report(), listen.host, self._routes())
+            port = await stack.enter_async_context(serve(app, listen.host, listen.port))
+            stack.callback(self._hub.close)
+            if self._settings.mode is not Mode.OFF:
+                await self._denials.open()  # before the first commit: it loads the module that the table's rules need
             if self._started:
                 self._started(port)
             try:
@@ -133,6 +173,7 @@ class Agent:
         metadata = MetadataSource(settings.metadata_url, status=self._metadata)
         duties: dict[str, Duty] = {
             "metadata": lambda: follow_metadata(metadata, self.desk, self.engine, self._loaded),
+            "announcer": self._announcer.run,
             "clock": lambda: watch_clock(settings, self.desk, self.engine, self.facts, self._metadata),
         }
         if settings.mode is Mode.OFF:
@@ -140,6 +181,8 @@ class Agent:
         else:
             duties["engine"] = self.engine.run
             duties["self-check"] = self._self_check.run
+            duties["denials"] = self._denials.run
+            duties["rule hits"] = self._rule_hits.run
             duties["bridge"] = lambda: watch_bridge(self.desk, self.facts, self._bridge_woken)
             duties["foreign changes"] = lambda: watch_foreign_changes(self._dataplane, self.engine)
         if settings.has_credentials:
@@ -161,7 +204,23 @@ class Agent:
         sources = {"metadata": self._metadata}
         if self._settings.has_credentials:
             sources["events"] = self._events
-        return Report(self._settings, self.facts, self.desk, self.tracker, self._dataplane, sources)
+        facts, desk, tracker, dataplane = self.facts, self.desk, self.tracker, self._dataplane
+        return Report(self._settings, facts, desk, tracker, dataplane, sources, self._hosts, self._matrix)
+
+    def _routes(self) -> Routes:
+        """What the parts of the agent answer."""
+        return [
+            *connections_routes(ConnectionReport(self._settings, self.desk)),
+            *denied_routes(DeniedReport(self._settings, self.desk, self._denials)),
+            *events_routes(EventReport(self._announcer)),
+            *containers_routes(ContainerReport(self.desk)),
+            *hosts_routes(self._hosts),
+            *log_routes(RECENT),
+            *matrix_routes(self._matrix),
+            *page_routes(),
+            *rules_routes(self._rule_hits),
+            *questions_routes(Questions(self.desk, self._settings.mode, self._hosts)),
+        ]
 
     async def _keep_removed(self) -> None:
         """Mode off: a table left by an earlier run would go on enforcing a policy that nobody updates."""
@@ -183,6 +242,7 @@ class Agent:
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         loop.add_signal_handler(signal.SIGINT, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        loop.add_signal_handler(signal.SIGUSR1, self._switch_level)
 
     def _hang_up(self) -> None:
         self.engine.doubt("SIGHUP")

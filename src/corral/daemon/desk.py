@@ -6,7 +6,8 @@ network leaves the last good picture in force. Both are noted as facts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from corral.daemon.facts import Facts
 from corral.errors import PolicyError
@@ -17,13 +18,11 @@ from corral.model.inventory import Inventory
 from corral.model.updates import Update
 from corral.nft.tracker import Tracker
 from corral.policy.compiler import Compiler
-from corral.policy.rules import Policy
+from corral.policy.enforcement import ENFORCE, Enforcement
+from corral.policy.rules import OPEN, Policy
 from corral.policy.validate import parse_policy
 from corral.policy.verdict import Scene
-from corral.types import Action, Address
-
-# In force while the policy is suspended.
-OPEN = Policy(default=Action.ALLOW)
+from corral.types import Address
 
 
 class Desk:
@@ -35,17 +34,23 @@ class Desk:
         facts: Facts,
         *,
         unknown_allowed: bool,
+        enforcement: Enforcement = ENFORCE,
         network_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.inventory = Inventory()
         self.policy: Policy | None = None
         self.network: ManagedNetwork | None = None
+        # The policy in force as Rancher gave it: the rules and the default action.
+        self.raw_policy: tuple[object, object] = (None, None)
         self.tracker = tracker
-        self._compiler = Compiler(tracker, unknown_allowed=unknown_allowed)
+        self.enforcement = enforcement
         self._unknown_allowed = unknown_allowed
+        self._compiler = self._new_compiler()
         self.facts = facts
         self.network_changed = network_changed
         self._waiting: dict[Address, Endpoint | None] = {}
+        # Grows with every change of what `scene` answers.
+        self.version = 0
 
     def load(self, snapshot: Snapshot, now: float) -> bool:
         """Take a snapshot in; True when the desired ruleset may differ. `now` is monotonic seconds."""
@@ -73,16 +78,19 @@ class Desk:
 
         Policy and boundary stay for the case that the snapshot brings no good ones.
         """
+        self.version += 1
         self.tracker.clear()
         self.inventory = Inventory()
         self._waiting.clear()
         self.facts.inventory_problems = ()
-        self._compiler = Compiler(self.tracker, unknown_allowed=self._unknown_allowed)
+        self.facts.programming.start_over()
+        self._compiler = self._new_compiler()
         if self.network is not None:
             self._compiler.set_boundary(self.network.subnets, self.network.bridge)
         if self.policy is not None:
-            self._compiler.set_policy(OPEN if self.facts.opened else self.policy)
+            self._enforce(OPEN if self.facts.opened else self.policy)
         Desk.load(self, snapshot, now)
+        self.facts.changes.start_over()
 
     def renew(self, now: float) -> bool:
         """Make everything anew from what the sources told: whatever a bug has left behind is gone."""
@@ -92,24 +100,42 @@ class Desk:
         self._take(change, network=change.network)
         return True
 
+    def set_logging(self, possible: bool) -> bool:
+        """Say whether the kernel can log; True when the desired ruleset may differ."""
+        before, self.enforcement = self.enforcement, replace(self.enforcement, log=possible)
+        self._compiler.set_enforcement(self.enforcement)
+        return self.enforcement != before
+
     def suspend(self) -> None:
         """Judge nothing until `resume`: the policy is taken for a plain allow; a table left by an earlier run goes."""
+        self.version += 1
         self.facts.opened = True
         if self.enforceable:
-            self._compiler.set_policy(OPEN)
+            self._enforce(OPEN)
         else:
             self._compiler.clear()
 
     def resume(self) -> None:
         """Put the last good policy back in force."""
+        self.version += 1
         self.facts.opened = False
         if self.policy is not None:
-            self._compiler.set_policy(self.policy)
+            self._enforce(self.policy)
 
     @property
     def enforceable(self) -> bool:
         """Whether there is anything to put into the kernel: a picture and, once, a good policy."""
         return self.network is not None and self.policy is not None
+
+    @property
+    def endpoints(self) -> Mapping[Address, Endpoint]:
+        """Those that are compiled: without a managed network, the last ones."""
+        return self._compiler.endpoints
+
+    @property
+    def system_endpoints(self) -> int:
+        """How many of them are not judged."""
+        return self._compiler.system_endpoints
 
     def scene(self) -> Scene | None:
         """What the reference verdict judges by: the very policy, subnets and endpoints that are compiled."""
@@ -122,6 +148,9 @@ class Desk:
             unknown_allowed=self._unknown_allowed,
         )
 
+    def _new_compiler(self) -> Compiler:
+        return Compiler(self.tracker, unknown_allowed=self._unknown_allowed, enforcement=self.enforcement)
+
     def _take(self, change: Change, *, network: bool) -> bool:
         if change.problems:
             self.facts.inventory_problems = self.inventory.problems
@@ -133,16 +162,22 @@ class Desk:
             if self.inventory.network is None:
                 return False
             endpoints, self._waiting = self._waiting, {}
+        self.facts.programming.endpoints_changed(endpoints)
+        self.facts.changes.endpoints_change(endpoints, self._compiler.endpoints)
         self._compiler.update(endpoints)
-        return network or bool(endpoints)
+        changed = network or bool(endpoints)
+        self.version += changed
+        return changed
 
     def _take_network(self, network: ManagedNetwork | None) -> None:
         if network is None:
             self.facts.network_error = "no managed network found; the last picture stays in force"
             return
         self.facts.network_error = None
+        before, self.network = self.network, network
         self._compiler.set_boundary(network.subnets, network.bridge)
-        self.network = network
+        if before and (before.subnets, before.bridge) != (network.subnets, network.bridge) and self.policy:
+            self._enforce(OPEN if self.facts.opened else self.policy)
         self._take_policy(network)
         self.network_changed()
 
@@ -154,7 +189,13 @@ class Desk:
             return
         self.facts.policy_problems = ()
         self.facts.policy_known = True
+        self.raw_policy = network.policy, network.default_policy_action
         if policy != self.policy:
             self.policy = policy
             if not self.facts.opened:
-                self._compiler.set_policy(policy)
+                self._enforce(policy)
+
+    def _enforce(self, policy: Policy) -> None:
+        self._compiler.set_policy(policy)
+        self.facts.programming.policy_changed(policy)
+        self.facts.changes.policy_changes(policy)

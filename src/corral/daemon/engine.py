@@ -78,6 +78,7 @@ class Engine:
     def wake(self) -> None:
         """Something may be pending; until it is committed the kernel does not hold what is desired."""
         self._facts.programmed = False
+        self._facts.programming.woken(time.monotonic())
         self._wake.set()
 
     def doubt(self, reason: str) -> None:
@@ -88,6 +89,7 @@ class Engine:
     def tampered(self, reason: str) -> None:
         """Somebody else has changed the table: a doubt, and nothing to rely on until the comparison."""
         self._facts.programmed = False
+        self._facts.programming.broken()
         self.doubt(reason)
 
     async def run(self) -> None:
@@ -130,6 +132,8 @@ class Engine:
             self._doubt = reason
             return
         operations = await self._commit_changes(wanted)
+        if reason is not None and not operations:  # the table that was read holds all that is desired
+            self._facts.programming.read_back(self._clock())
         if reason is not None or time.monotonic() >= self._garbage_at:
             operations += await self._collect_garbage()
         if reason is not None and amiss and operations and self._started:
@@ -139,6 +143,9 @@ class Engine:
         self._backoff.reset()
         self._facts.kernel_error = None
         self._facts.programmed = not self._wake.is_set()
+        if self._doubt is None:
+            self._facts.programming.settled(self._clock())
+        self._facts.changes.settled()
 
     def _put_off_deadlines(self) -> None:
         self._compare_at = time.monotonic() + self._compare_interval
@@ -152,12 +159,17 @@ class Engine:
         if self._failures and self._failures % FAILURES_BEFORE_REPLACEMENT == 0:
             # Else a comparison that is due and never succeeds would have the table replaced over and over.
             self._compare_at = time.monotonic() + self._compare_interval
+            self._facts.programming.broken()
             return self._tracker.replace(), True
         started = time.monotonic()
         dump = await self._dataplane.dump()
         as_committed = self._tracker.adopt(dump.ruleset if dump else None) and not (dump and dump.alien)
         self._facts.programmed = self._facts.programmed and as_committed
         self._facts.timing.verified(time.monotonic(), as_committed=as_committed)
+        if as_committed:
+            self._facts.programming.read_back(self._clock())
+        elif self._started:
+            self._facts.programming.broken()
         ended = time.monotonic()
         self._compare_at = ended + self._compare_interval
         self._rested_at = ended + min(REST * (ended - started), LONGEST_REST)
@@ -170,13 +182,17 @@ class Engine:
         return Transaction(pending.operations + along.operations)
 
     async def _commit_changes(self, transaction: Transaction) -> int:
-        timing = self._facts.timing
+        timing, programming, changes = self._facts.timing, self._facts.programming, self._facts.changes
         timing.begin()
+        programming.begin()
+        changes.begin()
         operations = await self._commit(transaction)
         if operations:
-            timing.committed(time.monotonic())
+            changes.committed(timing.committed(time.monotonic()))
+            programming.committed(self._clock())
         else:
             timing.needless()
+            programming.needless(self._clock())
         return operations
 
     async def _commit(self, transaction: Transaction) -> int:
@@ -212,6 +228,7 @@ class Engine:
     def _repaired(self, reason: str, operations: int) -> None:
         self._facts.repairs += 1
         self._facts.last_repair = reason
+        self._facts.changes.repaired(reason)
         now = time.monotonic()
         self._repairs.append(now)
         if len(self._repairs) == FIGHT_REPAIRS and now - self._repairs[0] <= FIGHT_WINDOW:
@@ -223,6 +240,7 @@ class Engine:
         self._failures += 1
         self._facts.failed_commits += 1
         self._facts.programmed = False
+        self._facts.programming.failed()
         if self._facts.kernel_error != str(error):
             log.error("kernel refused", error=str(error), errno=error.errno)
         self._facts.kernel_error = str(error)

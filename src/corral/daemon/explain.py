@@ -1,106 +1,185 @@
-"""The answer to "may A reach B?": the reference verdict for every flow that the question covers."""
+"""The answer to "may A reach B?": the reference verdict for every flow that the question covers, and why."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
 
-from corral.daemon.desk import Desk
-from corral.errors import UnreachableError, UsageError
-from corral.model.entities import Container
-from corral.model.lookup import describe, find_endpoints
-from corral.policy.verdict import Judgement, Scene, judge
+from corral.daemon.places import Knowledge, Places
+from corral.daemon.resolving import Named, Names
+from corral.daemon.topology import LoadedTopology
+from corral.documents.explain import (
+    ExplainedDirection,
+    ExplainedEnd,
+    ExplainedFlow,
+    ExplainedVerdict,
+    Explanation,
+    SuggestedChange,
+)
+from corral.errors import UsageError
+from corral.model.lookup import name_of
+from corral.policy.digest import policy_digest
+from corral.policy.profiles import party_name
+from corral.policy.suggest import suggest
+from corral.policy.verdict import Judgement, judge
 from corral.types import Action, Address, Flow, Protocol
 
 # Judging this many takes about a tenth of a second.
 PAIRS_LIMIT = 4000
 
+REPLIES = "replies of an allowed flow always pass; of a denied flow nothing passes, either way"
+AUDITED = "AUDIT: nothing is dropped, what would be denied is only counted and reported"
+OFF = "the mode is off: nothing is enforced"
+SUSPENDED = "the policy is suspended, everything is allowed: the metadata is stale, and CORRAL_ON_STALE is open"
+
 _PORT = re.compile(r"(\d{1,5})(?:/(tcp|udp))?")
 
 
-def explain(desk: Desk, client: str, server: str, port: str | None) -> dict[str, Any]:
-    """Judge client -> server; `verdict` is `deny` when any flow of the question is denied.
+def explain(
+    loaded: LoadedTopology, client: str, server: str, port: str | None, knowledge: Knowledge | None = None
+) -> Explanation:
+    """Judge client -> server, and the other way round; `verdict` is `deny` when any flow of the question is denied.
 
-    Raises UsageError for a name that nothing carries, UnreachableError while nothing is known yet.
+    Raises UsageError for a name that nothing carries.
     """
-    return _Picture(_scene(desk), desk.inventory.containers).explain(client, server, port)
+    asked, names = _protocols(port), Names(loaded)
+    clients, servers = names.resolve(client), names.resolve(server)
+    pairs = len(clients.kinds) * len(servers.kinds)
+    if pairs > PAIRS_LIMIT:
+        given = f"{client} to {server} is {pairs} pairs that rules may tell apart"
+        raise UsageError(f"{given}; at most {PAIRS_LIMIT}: name single containers")
+    places = Places(loaded, knowledge or Knowledge())
+    flows = _Flows(loaded, places, asked)
+    there = flows.direction(clients, servers)
+    return {
+        "client": client,
+        "server": server,
+        "port": port,
+        "mode": loaded.topology.mode,
+        "policy": policy_digest(loaded.policy),
+        "verdict": there["verdict"],
+        "flows": there["flows"],
+        "reverse": flows.direction(servers, clients),
+        "replies": REPLIES,
+        "notes": list(dict.fromkeys([*_general_notes(loaded), *clients.notes, *servers.notes])),
+        "published": list(places.published(servers.addresses, asked)),
+        "suggestions": _suggestions(loaded, there["flows"]),
+    }
 
 
-async def explain_aside(desk: Desk, client: str, server: str, port: str | None) -> dict[str, Any]:
-    """The same in a thread, from a copy of the picture: with many endpoints it takes tenths of a second."""
-    scene = _scene(desk)
-    picture = _Picture(replace(scene, endpoints=dict(scene.endpoints)), dict(desk.inventory.containers))
-    return await asyncio.to_thread(picture.explain, client, server, port)
+def rule_as_given(raw: object, index: int) -> object:
+    """A rule of the policy as Rancher has it, decoded if it is a text, without nulls and `type`; None if unknown."""
+    rule = raw[index] if isinstance(raw, list | tuple) and index < len(raw) else None
+    return _without_nulls(json.loads(rule) if isinstance(rule, str) else rule)
 
 
-def _scene(desk: Desk) -> Scene:
-    scene = desk.scene()
-    if scene is None:
-        raise UnreachableError("nothing is known yet: the agent waits for the metadata service or a first good policy")
-    return scene
+def _without_nulls(value: object) -> object:
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _without_nulls(item) for key, item in value.items() if item is not None and key != "type"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    scene: Scene
-    containers: Mapping[str, Container]
+def _suggestions(loaded: LoadedTopology, flows: Iterable[ExplainedFlow]) -> list[SuggestedChange]:
+    """For the first flow that is denied; the others would mostly get the same."""
+    denied = next((flow for flow in flows if flow["verdict"] == "deny"), None)
+    if denied is None:
+        return []
+    ends = Address.parse(denied["client"]["address"]), Address.parse(denied["server"]["address"])
+    flow = Flow(*ends, Protocol(denied["protocol"]), denied["port"])
+    return [
+        {
+            "sentence": suggestion.sentence,
+            "rule": suggestion.rule,
+            "index": suggestion.index,
+            "also_opens": list(suggestion.also_opens),
+            "also_opens_pairs": suggestion.also_opens_pairs,
+        }
+        for suggestion in suggest(loaded.scene, loaded.containers, flow).suggestions
+    ]
 
-    def explain(self, client: str, server: str, port: str | None) -> dict[str, Any]:
-        protocols = _protocols(port)
-        pairs = list(product(self.resolve(client), self.resolve(server)))
-        if len(pairs) > PAIRS_LIMIT:
-            given = f"{client} to {server} is {len(pairs)} pairs"
-            raise UsageError(f"{given}; at most {PAIRS_LIMIT}: name single containers")
-        flows = [Flow(one, other, protocol, number) for one, other in pairs for protocol, number in protocols]
-        judged = [(flow, judge(self.scene, flow)) for flow in flows]
+
+def _general_notes(loaded: LoadedTopology) -> Iterator[str]:
+    if loaded.topology.suspended:
+        yield SUSPENDED
+    if loaded.topology.mode != "enforce":
+        yield AUDITED if loaded.topology.mode == "audit" else OFF
+
+
+@dataclass(slots=True)
+class _Answer:
+    """A judgement, the first flow that it is about, and the number and the servers of all of them."""
+
+    flow: Flow
+    judgement: Judgement
+    count: int = 0
+    servers: dict[Address, None] = field(default_factory=dict)
+
+    def add(self, clients: Sequence[Address], servers: Sequence[Address]) -> None:
+        self.count += len(clients) * len(servers)
+        self.servers.update(dict.fromkeys(servers))
+
+
+class _Flows:
+    """Judges flows between what two names stand for."""
+
+    def __init__(self, loaded: LoadedTopology, places: Places, asked: Sequence[tuple[Protocol, int | None]]) -> None:
+        self._loaded = loaded
+        self._scene = loaded.scene
+        self._places = places
+        self._asked = asked
+
+    def direction(self, clients: Named, servers: Named) -> ExplainedDirection:
+        """One entry for each distinct answer."""
+        answers: dict[tuple[object, ...], _Answer] = {}
+        for some, others in product(clients.kinds, servers.kinds):
+            for protocol, port in self._asked:
+                flow = Flow(some[0], others[0], protocol, port)
+                judgement = judge(self._scene, flow)
+                key = protocol, judgement.action, judgement.rule, judgement.sentence
+                answers.setdefault(key, _Answer(flow, judgement)).add(some, others)
         return {
-            "client": client,
-            "server": server,
-            "port": port,
-            "verdict": _overall([judgement for _, judgement in judged]),
-            "flows": self.grouped(judged),
+            "verdict": _overall([answer.judgement for answer in answers.values()]),
+            "flows": [self._flow(answer) for answer in answers.values()],
         }
 
-    def resolve(self, name: str) -> tuple[Address, ...]:
-        found = find_endpoints(name, self.scene.endpoints, self.containers)
-        if found.addresses:
-            return found.addresses
-        hint = f"; did you mean {' or '.join(found.suggestions)}?" if found.suggestions else ""
-        allowed = "an address, a container's name or uuid, or stack/service"
-        raise UsageError(f"no endpoint is called {name!r}; {allowed}{hint}")
-
-    def grouped(self, judged: list[tuple[Flow, Judgement]]) -> list[dict[str, Any]]:
-        """One entry for each distinct answer, with the first flow it was given for."""
-        groups: dict[tuple[object, ...], dict[str, Any]] = {}
-        for flow, judgement in judged:
-            key = (flow.protocol, judgement.action, judgement.rule, judgement.sentence)
-            if key in groups:
-                groups[key]["count"] += 1
-            else:
-                groups[key] = self.entry(flow, judgement)
-        return list(groups.values())
-
-    def entry(self, flow: Flow, judgement: Judgement) -> dict[str, Any]:
-        endpoints = self.scene.endpoints
-        server = endpoints.get(flow.server)
+    def _flow(self, answer: _Answer) -> ExplainedFlow:
+        flow, judgement, rules = answer.flow, answer.judgement, self._loaded.policy.rules
         rule = judgement.rule
+        enforced = self._places.enforcing(answer.servers) if self._is_judged(answer) else []
         return {
-            "client": describe(flow.client, endpoints, self.containers),
-            "server": describe(flow.server, endpoints, self.containers),
-            "protocol": flow.protocol,
+            "client": self._end(flow.client),
+            "server": self._end(flow.server),
+            "protocol": flow.protocol.value,
             "port": flow.port,
-            "verdict": judgement.action or "not judged",
-            "decided_by": judgement.decided_by,
+            "verdict": _overall([judgement]),
+            "decided_by": judgement.decided_by.value,
             "rule": rule,
-            "rule_text": str(self.scene.policy.rules[rule]) if rule is not None else None,
+            "rule_text": None if rule is None else str(rules[rule]),
+            "rule_json": None if rule is None else rule_as_given(self._loaded.raw_policy, rule),
             "sentence": judgement.sentence,
-            "steps": [{"rule": step.rule, "matched": step.matched, "why": step.why} for step in judgement.steps],
-            "enforced_here": bool(server and server.local) or server is None,
-            "count": 1,
+            "steps": [
+                {"rule": step.rule, "text": str(rules[step.rule]), "matched": step.matched, "why": step.why}
+                for step in judgement.steps
+            ],
+            "enforced": enforced,
+            "enforced_here": any(place["here"] for place in enforced),
+            "count": answer.count,
+        }
+
+    def _is_judged(self, answer: _Answer) -> bool:
+        """System servers are judged by no agent, and nothing is that has an end outside."""
+        server = self._loaded.endpoints.get(answer.flow.server)
+        return answer.judgement.action is not None and not (server and server.system)
+
+    def _end(self, address: Address) -> ExplainedEnd:
+        endpoints, containers = self._loaded.endpoints, self._loaded.containers
+        return {
+            "name": name_of(address, endpoints, containers),
+            "address": str(address),
+            "party": party_name(endpoints[address], containers) if address in endpoints else None,
         }
 
 
@@ -114,7 +193,7 @@ def _protocols(port: str | None) -> list[tuple[Protocol, int | None]]:
     return [(Protocol(name), int(match[1])) for name in names]
 
 
-def _overall(judgements: list[Judgement]) -> str:
+def _overall(judgements: Iterable[Judgement]) -> ExplainedVerdict:
     actions = {judgement.action for judgement in judgements}
     if Action.DENY in actions:
         return "deny"

@@ -1,20 +1,27 @@
 """What the agent knows about itself: facts that its parts note down, and what they mean for readiness.
 
-Only values and rules here; the parts bring the clock.
+Only values and rules here; the parts bring the times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from corral.daemon.changes import Changes
+from corral.daemon.programming import Programming
 from corral.daemon.timing import Timing
 from corral.types import Problem
 
 # Of a document that is wrong everywhere nobody reads every fault.
 PROBLEMS_TOLD = 20
+
+MODE_OFF = "mode is off: nothing is enforced"
+NOTHING_LOADED = "waiting for the first answer of the metadata service"
+OPENED = "open: the policy is suspended until the metadata service is back (CORRAL_ON_STALE=open)"
 
 
 class Status(StrEnum):
@@ -68,11 +75,21 @@ class SelfChecks:
 
 
 @dataclass(slots=True)
+class DeniedCounts:
+    """The kernel's reports of denied packets: flows known now, reports by verdict, and those that came too fast."""
+
+    listening: bool = False
+    flows: int = 0
+    reports: dict[str, int] = field(default_factory=lambda: {"deny": 0, "audit": 0})
+    lost: int = 0
+
+
+@dataclass(slots=True)
 class Facts:
     """The state of each part, as sentences for an operator; None where nothing is wrong.
 
     `blocking` facts mean that the kernel may not enforce the current policy for a current inventory. While `held`,
-    what is desired is not known and nothing is committed.
+    what is desired is not known and nothing is committed. `clock` tells monotonic seconds.
     """
 
     inventory_loaded: bool = False
@@ -92,6 +109,7 @@ class Facts:
     held: bool = False
     events_error: Trouble | None = None
     api_error: Trouble | None = None
+    denied_error: Trouble | None = None
     mode_off: bool = False
     opened: bool = False
     commits: int = 0
@@ -102,25 +120,49 @@ class Facts:
     last_commit_seconds: float | None = None
     inventory_problems: tuple[Problem, ...] = field(default=())
     timing: Timing = field(default_factory=Timing)
+    programming: Programming = field(default_factory=Programming)
+    changes: Changes = field(default_factory=Changes)
+    denied: DeniedCounts = field(default_factory=DeniedCounts)
     self_checks: SelfChecks = field(default_factory=SelfChecks)
+    clock: Callable[[], float] = time.monotonic
 
     def blocking(self) -> Iterator[Reason]:
         """Why the agent is not ready."""
         if self.mode_off:
-            yield _plain("mode is off: nothing is enforced")
+            yield _plain(MODE_OFF)
         if not self.inventory_loaded:
-            yield _plain("waiting for the first answer of the metadata service")
+            yield _plain(NOTHING_LOADED)
         yield from self._missing_metadata()
         if self.network_error:
             yield _plain(self.network_error)
         if self.opened:
-            yield _plain("open: the policy is suspended until the metadata service is back (CORRAL_ON_STALE=open)")
+            yield _plain(OPENED)
         kept = (
             "the last good one stays in force" if self.policy_known else "and no good one is known: nothing is changed"
         )
         rejected = (f"policy rejected, {kept}: {problem}" for problem in self.policy_problems)
         yield from (Reason(text, "policy") for text in rejected)
         yield from self._unsure_kernel()
+        if self.inventory_loaded and not self._up_to_date and not (self.mode_off or self.kernel_error):
+            text = "the kernel does not hold the current ruleset yet"
+            yield Reason(text, text, logged=True)
+
+    def unenforced(self) -> Iterator[Reason]:
+        """Why nothing of what was committed can be relied on, whatever the sources know."""
+        if self.mode_off:
+            yield _plain(MODE_OFF)
+        if not self.inventory_loaded:
+            yield _plain(NOTHING_LOADED)
+        if self.network_error:
+            yield _plain(self.network_error)
+        if self.opened:
+            yield _plain(OPENED)
+        yield from self._unsure_kernel()
+
+    @property
+    def _up_to_date(self) -> bool:
+        """A change of single endpoints that has only just come does not count: there is always one on a busy host."""
+        return self.programmed or self.programming.brief(self.clock())
 
     def _missing_metadata(self) -> Iterator[Reason]:
         if self.metadata_error:
@@ -147,9 +189,6 @@ class Facts:
             yield Reason(f"kernel: {self.contested}", "contested")
         if self.bridge_error:
             yield _plain(self.bridge_error)
-        if self.inventory_loaded and not self.programmed and not (self.mode_off or self.kernel_error):
-            text = "the kernel does not hold the current ruleset yet"
-            yield Reason(text, text, logged=True)
 
     def hindering(self) -> Iterator[Reason]:
         """What is wrong without touching enforcement."""
@@ -168,6 +207,13 @@ class Facts:
                 "Rancher API",
                 self.api_error.since,
                 "events that refer to something new are left to the metadata service; look after the Rancher server",
+            )
+        if self.denied_error:
+            yield Reason(
+                f"denied flows: {self.denied_error.text}",
+                "denied flows",
+                self.denied_error.since,
+                "meanwhile they are counted, but not told one by one",
             )
         yield from (Reason(str(problem), "inventory") for problem in self.inventory_problems[:PROBLEMS_TOLD])
         if len(self.inventory_problems) > PROBLEMS_TOLD:

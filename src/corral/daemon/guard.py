@@ -20,6 +20,7 @@ from corral.model.updates import ServiceUpdate, StackUpdate, Update
 log = structlog.get_logger()
 
 SNAPSHOT, AGE, SUSPENSION = "a picture of the metadata service", "the age of events", "the suspension of the policy"
+LOGGING = "whether the kernel can log"
 RENEWAL = "what the sources told, all over again"
 
 
@@ -50,6 +51,10 @@ class GuardedDesk(Desk):
         """See `Desk`. What is held is renewed by the next snapshot."""
         self._now = now
         return not self.facts.held and self._guarded(RENEWAL, partial(super().renew, now))
+
+    def set_logging(self, possible: bool) -> bool:
+        """See `Desk`."""
+        return self._guarded(LOGGING, partial(super().set_logging, possible))
 
     def suspend(self) -> None:
         """See `Desk`. While held there is no policy to suspend."""

@@ -13,10 +13,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from corral.daemon.recentlog import RECENT
+
+DEBUG = "debug"
 QUIET = 30.0
 KNOWN_CAUSES = 1000
 
@@ -24,7 +28,37 @@ KNOWN_CAUSES = 1000
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
-def configure_logs(log_format: str | None, level: str) -> None:
+class LevelSwitch:
+    """Turns level debug on and off while the agent runs.
+
+    The loggers there are, bound already, are of one class, and what is below the level is a method that does nothing:
+    another base class turns it on for all of them, and costs nothing while it is off.
+    """
+
+    def __init__(self, level: str) -> None:
+        self._configured = level
+        self._present = level
+        self.wrapper: Any = type("SwitchedLogger", (_logger_class(level),), {})
+
+    def toggle(self) -> None:
+        """To debug, or back to what is configured; a line says so whatever that is."""
+        to_debug = self._present == self._configured
+        if to_debug:
+            self._set(DEBUG)
+        level = DEBUG if to_debug else self._configured
+        structlog.get_logger().info("log level switched", to=level, configured=self._configured)
+        self._set(level)
+
+    def _set(self, level: str) -> None:
+        self._present = RECENT.level = level
+        self.wrapper.__bases__ = (_logger_class(level),)
+
+
+def _logger_class(level: str) -> Any:
+    return structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
+
+
+def configure_logs(log_format: str | None, level: str) -> LevelSwitch:
     """Set up logging once; without a format, `console` on a terminal and `json` elsewhere."""
     terminal = sys.stderr.isatty()
     console = log_format == "console" or (log_format is None and terminal)
@@ -38,6 +72,8 @@ def configure_logs(log_format: str | None, level: str) -> None:
         else structlog.processors.JSONRenderer()
     )
     stderr = sys.stderr
+    RECENT.level = level
+    levels = LevelSwitch(level)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -45,12 +81,14 @@ def configure_logs(log_format: str | None, level: str) -> None:
             structlog.processors.format_exc_info,
             Repeats(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            RECENT,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=levels.wrapper,
         logger_factory=lambda *_: _Lines(stderr),
         cache_logger_on_first_use=True,
     )
+    return levels
 
 
 @dataclass(slots=True)

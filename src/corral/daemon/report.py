@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import time
-from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import corral
 from corral.config import Settings
 from corral.daemon.desk import Desk
-from corral.daemon.explain import explain_aside
 from corral.daemon.facts import Facts
+from corral.daemon.hosts import HostReport
+from corral.daemon.matrix import MatrixReport
 from corral.dataplane.base import Dataplane
-from corral.errors import UnreachableError
+from corral.errors import DataplaneError, UnreachableError
 from corral.nft.text import render, render_transaction
 from corral.nft.tracker import Tracker, difference
+from corral.policy.digest import policy_digest
+from corral.policy.render import default_counter, rule_counter
 from corral.policy.rules import Policy
 from corral.sources.status import SourceStatus
-from corral.web.metrics import render_metrics
+from corral.web.metrics import RuleInfo, render_metrics
 from corral.web.views import Json, Which
-
-
-def policy_digest(policy: Policy) -> str:
-    """Names a policy by its meaning: equal policies have equal digests, however they were written."""
-    text = "\n".join([f"default {policy.default}", *map(str, policy.rules)])
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]  # JSON can carry half a pair
 
 
 class Report:
@@ -40,6 +35,8 @@ class Report:
         tracker: Tracker,
         dataplane: Dataplane | None,
         sources: dict[str, SourceStatus],
+        hosts: HostReport | None = None,
+        matrix: MatrixReport | None = None,
     ) -> None:
         self._settings = settings
         self._facts = facts
@@ -47,23 +44,28 @@ class Report:
         self._tracker = tracker
         self._dataplane = dataplane
         self._sources = sources
-        self._explaining = asyncio.Lock()
+        self._hosts = hosts or HostReport(desk)
+        self._matrix = matrix or MatrixReport(desk)
 
     def health(self) -> tuple[bool, Json]:
-        """Readiness, and `status` with `reasons`."""
-        return self._facts.ready, {"status": self._facts.status, "reasons": self._facts.reasons(time.time())}
+        """Readiness, and `status` with `mode` and `reasons`."""
+        return self._facts.ready, {
+            "status": self._facts.status,
+            "mode": self._settings.mode,
+            "reasons": self._facts.reasons(time.time()),
+        }
 
     def state(self) -> Json:
         """What the agent knows, enforces and waits for."""
         _, health = self.health()
         return {
             "version": corral.__version__,
-            "mode": self._settings.mode,
             **health,
             "host": self._host(),
             "network": self._network(),
             "policy": self.policy(),
             "inventory": self._inventory(),
+            "hosts": self._hosts.counts(),
             "sources": {name: status.describe() for name, status in self._sources.items()},
             "kernel": self._kernel(),
             "self_check": self._self_check(),
@@ -76,17 +78,12 @@ class Report:
         if policy is None:
             return {"in_force": False, "digest": None, "default": None, "rules": [], "problems": problems}
         return {
-            "in_force": self._facts.programmed and not self._facts.opened,
+            "in_force": self._facts.programming.policy is not None and not self._facts.opened,
             "digest": policy_digest(policy),
-            "default": str(policy.default) if policy.default_is_set else "not set (allow)",
+            "default": policy.default_in_words,
             "rules": [str(rule) for rule in policy.rules],
             "problems": problems,
         }
-
-    async def explain(self, client: str, server: str, port: str | None) -> Json:
-        """The verdict for a flow and the rule that decides it. One question at a time: each copies the picture."""
-        async with self._explaining:
-            return await explain_aside(self._desk, client, server, port)
 
     async def ruleset(self, which: Which) -> str:
         """As nft text; the difference as the commands that would close it."""
@@ -102,9 +99,21 @@ class Report:
 
     async def metrics(self) -> bytes:
         """Prometheus text."""
-        counters = await self._dataplane.counters() if self._dataplane and self._facts.programmed else {}
+        counters = await self._counters()
         ages = {name: status.age() for name, status in self._sources.items()}
-        return render_metrics(self._facts, self._inventory(), counters, ages, time.monotonic())
+        hosts, policy = self._hosts.counts(), self._desk.policy
+        rules = _rule_infos(policy) if policy else ()
+        warnings, now = await self._matrix.warning_counts(), time.monotonic()
+        return render_metrics(
+            self._facts, self._inventory(), counters, ages, now, hosts=hosts, rules=rules, warnings=warnings
+        )
+
+    async def _counters(self) -> Mapping[str, tuple[int, int]]:
+        """None while they can not be read: the rest of the metrics tells why."""
+        try:
+            return await self._dataplane.counters() if self._dataplane else {}
+        except DataplaneError:
+            return {}
 
     def _host(self) -> Json:
         inventory = self._desk.inventory
@@ -125,15 +134,14 @@ class Report:
 
     def _inventory(self) -> dict[str, int]:
         inventory = self._desk.inventory
-        kinds = Counter((endpoint.local, endpoint.system) for endpoint in inventory.endpoints.values())
         return {
             "hosts": len(inventory.hosts),
             "stacks": len(inventory.stacks),
             "services": len(inventory.services),
             "containers": len(inventory.containers),
             "endpoints": len(inventory.endpoints),
-            "local_endpoints": kinds[True, False] + kinds[True, True],
-            "system_endpoints": kinds[True, True] + kinds[False, True],
+            "local_endpoints": len(self._facts.programming.local),
+            "system_endpoints": self._desk.system_endpoints,
         }
 
     def _self_check(self) -> Json:
@@ -163,3 +171,9 @@ class Report:
             "last_commit_age_seconds": age,
             "last_commit_seconds": facts.last_commit_seconds,
         }
+
+
+def _rule_infos(policy: Policy) -> list[RuleInfo]:
+    rules = enumerate(policy.rules)
+    infos = [RuleInfo(rule_counter(rule), str(index), rule.action, str(rule)) for index, rule in rules]
+    return [*infos, RuleInfo(default_counter(policy.default), "default", policy.default, policy.default_in_words)]

@@ -26,6 +26,7 @@ from corral.model.inventory import Inventory, Overlays
 from corral.nft.text import summary
 from corral.nft.tracker import difference
 from corral.nft.values import Ruleset
+from corral.policy.enforcement import Enforcement
 from corral.policy.scratch import compile_ruleset
 from corral.policy.verdict import Scene
 
@@ -44,6 +45,7 @@ class Picture:
     overlays: Overlays
     network: ManagedNetwork
     scene: Scene
+    enforcement: Enforcement
     desired: Ruleset
 
 
@@ -57,6 +59,7 @@ def picture_of(desk: Desk) -> Picture | None:
         desk.inventory.overlays(),
         network,
         replace(scene, endpoints=dict(scene.endpoints)),
+        desk.enforcement,
         desk.tracker.desired_ruleset(),
     )
 
@@ -80,7 +83,12 @@ def _of_inventory(picture: Picture) -> Iterator[str]:
 def _of_ruleset(picture: Picture) -> Iterator[str]:
     scene = picture.scene
     scratch = compile_ruleset(
-        scene.policy, scene.subnets, picture.network.bridge, scene.endpoints, unknown_allowed=scene.unknown_allowed
+        scene.policy,
+        scene.subnets,
+        picture.network.bridge,
+        scene.endpoints,
+        unknown_allowed=scene.unknown_allowed,
+        enforcement=picture.enforcement,
     )
     if scratch != picture.desired:
         for operation in difference(scratch, picture.desired).operations:

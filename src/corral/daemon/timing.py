@@ -62,12 +62,14 @@ class Timing:
             self._received.clear()
             del self._committing[:-MOST_WAITING]
 
-    def committed(self, now: float) -> None:
-        """The kernel took it."""
-        if self._committing:
-            self.commits.add([now - received for received in self._committing])
+    def committed(self, now: float) -> float | None:
+        """The kernel took it; how long its first event has waited, if any has."""
+        waits = [now - received for received in self._committing]
+        if waits:
+            self.commits.add(waits)
             self._committing.clear()
         self._unverified.append(now)
+        return waits[0] if waits else None
 
     def needless(self) -> None:
         """There was nothing to commit: what was applied made no difference to the kernel."""

@@ -58,14 +58,14 @@ from corral.nft.transaction import (
     Operation,
     Transaction,
 )
-from corral.nft.values import Element, Hook, NftMap, NftRule, NftSet, SetType
+from corral.nft.values import DYNAMIC_SIZE, Element, Hook, NftMap, NftRule, NftSet, SetType
 from corral.types import Address, Subnet
 
 HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}  # NF_INET_*
 POLICY_ACCEPT = 1  # NF_ACCEPT
 CHAIN_TYPE = "filter"
 
-INTERVAL, MAP = 0x4, 0x8  # NFT_SET_*
+INTERVAL, MAP, TIMEOUT, DYNAMIC = 0x4, 0x8, 0x10, 0x20  # NFT_SET_*
 ADDRESS_LENGTH = 4
 VERDICT_LENGTH = 16  # the kernel's struct nft_verdict
 
@@ -89,7 +89,7 @@ _NEW_OBJECT, _DELETE_OBJECT = nftables(NFT_MSG_NEWOBJ), nftables(NFT_MSG_DELOBJ)
 # Attributes, from linux/netfilter/nf_tables.h
 _COUNTER_NAME, _COUNTER_TYPE, _COUNTER_DATA = 2, 3, 4  # NFTA_OBJ_*
 _SET_NAME, _SET_FLAGS, _KEY_TYPE, _KEY_LENGTH, _DATA_TYPE, _DATA_LENGTH = 2, 3, 4, 5, 6, 7  # NFTA_SET_*
-_SET_ID, _SET_USER_DATA = 10, 13
+_SET_DESCRIPTION, _SET_ID, _SET_USER_DATA, _DESCRIBED_SIZE = 9, 10, 13, 1
 _ELEMENTS_SET, _ELEMENTS = 2, 3  # NFTA_SET_ELEM_LIST_*
 _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_TYPE, _CHAIN_USER_DATA = 3, 4, 5, 7, 12  # NFTA_CHAIN_*
 _HOOK_NUMBER, _HOOK_PRIORITY = 1, 2  # NFTA_HOOK_*
@@ -184,6 +184,8 @@ def _element_list_head(name: str) -> bytes:
 
 
 def _packed(declared: NftSet, members: tuple[Element, ...]) -> Iterable[bytes]:
+    if declared.type is SetType.DYNAMIC:
+        raise ValueError(f"set {declared.name} is dynamic: packets make its elements")
     if declared.type is SetType.SUBNETS:
         return elements.pack_subnets(_only(Subnet, declared, members))
     return elements.pack_addresses(_only(Address, declared, members))
@@ -308,6 +310,9 @@ _KEYS = number_attribute(_KEY_TYPE, int(DATA_TYPE_IPADDR)) + number_attribute(_K
 _SET_HEADS: Mapping[SetType, bytes] = {
     SetType.ADDRESSES: _KEYS,
     SetType.SUBNETS: _KEYS + number_attribute(_SET_FLAGS, INTERVAL),
+    SetType.DYNAMIC: _KEYS
+    + number_attribute(_SET_FLAGS, DYNAMIC | TIMEOUT)
+    + attribute(_SET_DESCRIPTION, number_attribute(_DESCRIBED_SIZE, DYNAMIC_SIZE)),
 }
 _VERDICTS = number_attribute(_DATA_TYPE, VERDICT_TYPE) + number_attribute(_DATA_LENGTH, VERDICT_LENGTH)
 _MAP_HEAD = _KEYS + number_attribute(_SET_FLAGS, MAP) + _VERDICTS

@@ -13,11 +13,13 @@ from corral.dataplane.codec import (
     ADDRESS_LENGTH,
     CHAIN_TYPE,
     COMMENT,
+    DYNAMIC,
     HOOKS,
     INTERVAL,
     MAP,
     POLICY_ACCEPT,
     SET_COMMENT,
+    TIMEOUT,
 )
 from corral.dataplane.elements import RawElement
 from corral.dataplane.expression_decoder import UnknownExpressionError, decode_expressions
@@ -30,7 +32,18 @@ from corral.dataplane.messages import (
     read_number,
     read_text,
 )
-from corral.nft.values import Chain, Element, Hook, NftMap, NftRule, NftSet, Ruleset, SetType, Verdict
+from corral.nft.values import (
+    DYNAMIC_SIZE,
+    Chain,
+    Element,
+    Hook,
+    NftMap,
+    NftRule,
+    NftSet,
+    Ruleset,
+    SetType,
+    Verdict,
+)
 from corral.types import Address
 
 _Attributes = Mapping[int, bytes]
@@ -49,7 +62,7 @@ _HOOK_NUMBER, _HOOK_PRIORITY = 1, 2
 _RULE_CHAIN, _RULE_EXPRESSIONS, _RULE_USER_DATA = 2, 4, 7
 # What a set of ours never has; the rest of its attributes are read below.
 _FOREIGN_SET_PARTS = {11: "timeouts", 15: "objects", 17: "expressions", 18: "expressions"}
-_SET_TYPES = {0: SetType.ADDRESSES, INTERVAL: SetType.SUBNETS}
+_SET_TYPES = {0: SetType.ADDRESSES, INTERVAL: SetType.SUBNETS, DYNAMIC | TIMEOUT: SetType.DYNAMIC}
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2  # NFTA_COUNTER_*
 _DROPPED_CHAIN = "in a chain that is not corral's"
 
@@ -71,8 +84,8 @@ class TableDecoder:
 
     @property
     def names_of_sets(self) -> list[str]:
-        """The sets and maps whose elements are wanted."""
-        return [*self._sets, *self._maps]
+        """The sets and maps whose elements are wanted: not those that packets make."""
+        return [*(name for name, one in self._sets.items() if one.type is not SetType.DYNAMIC), *self._maps]
 
     @property
     def torn(self) -> bool:
@@ -189,15 +202,16 @@ class TableDecoder:
 
 
 def _set_fault(parts: _Attributes, flags: int) -> str:
-    if flags not in (0, INTERVAL, MAP):
+    if flags != MAP and flags not in _SET_TYPES:
         return f"its flags are {flags:#x}"
     key = read_number(parts.get(_KEY_TYPE, b"")), read_number(parts.get(_KEY_LENGTH, b""))
     if key != (int(DATA_TYPE_IPADDR), ADDRESS_LENGTH):
         return "its keys are not IPv4 addresses"
     if flags == MAP and read_number(parts.get(_DATA_TYPE, b"")) != VERDICT_TYPE:
         return "its values are not verdicts"
-    if read_number(dict(attributes(parts.get(_SET_DESCRIPTION, b""))).get(_DESCRIBED_SIZE, b"")):
-        return "it has a size"  # and would refuse elements sooner or later
+    size = read_number(dict(attributes(parts.get(_SET_DESCRIPTION, b""))).get(_DESCRIBED_SIZE, b""))
+    if size != (DYNAMIC_SIZE if flags == DYNAMIC | TIMEOUT else 0):
+        return f"its size is {size}"  # and would refuse elements sooner or later
     return next((f"it has {part}" for kind, part in _FOREIGN_SET_PARTS.items() if kind in parts), "")
 
 

@@ -1,6 +1,7 @@
 """Decoding of a rule's expressions: the inverse of `expressions`, strict.
 
-Both sides are compared as pyroute2 reads them, with the kernel's names for its numbers.
+Both sides are compared as pyroute2 reads them, with the kernel's names for its numbers; or as bytes, where it does not
+read them right (the group of a log) or not at all (expressions in others).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pyroute2.netlink.nfnetlink.nftsocket import nft_rule_msg
 
 from corral.dataplane.expressions import (
     ADDRESSES,
+    ATTRIBUTES,
     IN_IPV4_HEADER,
     INTERFACES,
     IS_IPV4,
@@ -26,8 +28,22 @@ from corral.dataplane.expressions import (
     encode_run,
     kernel_run,
 )
-from corral.dataplane.messages import NFGEN, attribute, attributes, decode
-from corral.nft.values import Count, Dispatch, Equals, Expression, Field, InRange, InSet, State, Verb, Verdict
+from corral.dataplane.messages import NFGEN, attribute, attributes, decode, read_number, read_text
+from corral.nft.values import (
+    Count,
+    Dispatch,
+    Equals,
+    Expression,
+    Field,
+    InRange,
+    InSet,
+    Limit,
+    LimitEach,
+    Log,
+    State,
+    Verb,
+    Verdict,
+)
 from corral.types import Address
 
 
@@ -36,9 +52,10 @@ class UnknownExpressionError(Exception):
 
 
 _RULE_EXPRESSIONS = 4  # NFTA_RULE_EXPRESSIONS
-_EXPRESSION_NAME = 1  # NFTA_EXPR_NAME
+_EXPRESSION_NAME, _EXPRESSION_DATA = 1, 2  # NFTA_EXPR_*
 _INVERTED = "NFT_LOOKUP_F_INV"
-_KNOWN = frozenset({"bitwise", "cmp", "ct", "immediate", "lookup", "meta", "objref", "payload"})
+_PLAIN = frozenset({"dynset", "limit", "log"})  # compared as bytes
+_KNOWN = _PLAIN | {"bitwise", "cmp", "ct", "immediate", "lookup", "meta", "objref", "payload"}
 _VERBS: Mapping[str, Verb] = {
     "NF_ACCEPT": Verb.ACCEPT,
     "NF_DROP": Verb.DROP,
@@ -48,6 +65,8 @@ _VERBS: Mapping[str, Verb] = {
 }
 # Kernels leave out, or send, what is the default anyway.
 _DEFAULTS: Mapping[str, Any] = {"NFTA_LOOKUP_FLAGS": frozenset(), "NFTA_BITWISE_OP": "NFT_BITWISE_BOOL"}
+_DYNSET_FLAGS = 9
+_PADDING: Mapping[str, int] = {"dynset": 8, "limit": 6}  # NFTA_*_PAD
 
 
 @lru_cache(maxsize=4096)
@@ -75,6 +94,8 @@ class _Decoder:
             case KernelExpression("immediate", {"NFTA_IMMEDIATE_DREG": "NFT_REG_VERDICT", "NFTA_IMMEDIATE_DATA": data}):
                 self._take(1)
                 return self._verdict(data)
+            case KernelExpression("limit" | "log", _):
+                return self._statement(_limit(self._rest[0]) or _log(self._rest[0]))
             case first if first == _readable_state_load():
                 return self._state()
             case _:
@@ -102,6 +123,11 @@ class _Decoder:
             raise self._unknown()
         return state
 
+    def _statement(self, statement: Limit | Log | None) -> Limit | Log:
+        if statement is None or not self._accept(_written(statement)):
+            raise self._unknown()
+        return statement
+
     def _accept(self, run: Sequence[KernelExpression]) -> bool:
         if self._rest[: len(run)] != list(run):
             return False
@@ -121,6 +147,8 @@ class _Decoder:
         raise self._unknown()
 
     def _test(self, field: Field) -> Expression:
+        if self._rest and (each := _limit_each(field, self._rest[0])) and self._accept(_written(each)[-1:]):
+            return each
         test = self._rest.pop(0) if self._rest else KernelExpression("nothing", {})
         match test.name, test.attributes:
             case "lookup", {"NFTA_LOOKUP_SREG": "NFT_REG_1", "NFTA_LOOKUP_SET": str(name), **flags} if (
@@ -165,6 +193,41 @@ class _Decoder:
         raise UnknownExpressionError(f"`{field}` in an unknown range")
 
 
+def _limit(expression: KernelExpression) -> Limit | None:
+    """What it may be; whether it says no more is seen by writing that."""
+    match expression:
+        case KernelExpression("limit", {"NFTA_LIMIT_RATE": rate, "NFTA_LIMIT_BURST": burst}):
+            return Limit(read_number(rate), read_number(burst))
+        case _:
+            return None
+
+
+def _log(expression: KernelExpression) -> Log | None:
+    match expression:
+        case KernelExpression("log", {"NFTA_LOG_PREFIX": prefix, "NFTA_LOG_GROUP": group, "NFTA_LOG_SNAPLEN": length}):
+            return Log(read_text(prefix), read_number(group), read_number(length))
+        case _:
+            return None
+
+
+def _limit_each(field: Field, expression: KernelExpression) -> LimitEach | None:
+    match expression:
+        case KernelExpression(
+            "dynset", {"NFTA_DYNSET_SET_NAME": name, "NFTA_DYNSET_TIMEOUT": timeout, "NFTA_DYNSET_EXPR": inner}
+        ) if limit := _limit(inner):
+            return LimitEach(field, read_text(name), read_number(timeout) // 1000, limit)
+        case _:
+            return None
+
+
+def _written(expression: Expression) -> tuple[KernelExpression, ...]:
+    """How corral writes it; nothing, where it would not."""
+    try:
+        return _readable_run(kernel_run(expression))
+    except ValueError:
+        return (KernelExpression("nothing", {}),)
+
+
 def _value(field: Field, data: bytes) -> str | None:
     if field in NAMED_VALUES:
         return next((name for name, number in NAMED_VALUES[field].items() if bytes([number]) == data), None)
@@ -206,12 +269,30 @@ def _kernel_expression(kind: int, packed: bytes) -> KernelExpression:
     name = dict(attributes(packed)).get(_EXPRESSION_NAME, b"").rstrip(b"\0").decode(errors="replace")
     if name not in _KNOWN:
         raise UnknownExpressionError(f"unknown expression `{name}`")
+    if name in _PLAIN:
+        return _plain(name, packed)
     payload = bytes(NFGEN.size) + attribute(_RULE_EXPRESSIONS, attribute(kind, packed))
     try:
         (expression,) = decode(nft_rule_msg, payload)["NFTA_RULE_EXPRESSIONS"]
         return _readable(expression)
     except (NetlinkDecodeError, struct.error, AttributeError, KeyError, TypeError) as error:
         raise UnknownExpressionError(f"unreadable expression `{name}`: {error}") from error
+
+
+def _plain(name: str, packed: bytes) -> KernelExpression:
+    """Its attributes as bytes, those that we have no name for by their numbers."""
+    head = f"NFTA_{name.upper()}_"
+    names = {number: attribute for attribute, number in ATTRIBUTES.items() if attribute.startswith(head)}
+    data = dict(attributes(packed)).get(_EXPRESSION_DATA, b"")
+    values: dict[str, Any] = {
+        names.get(kind, str(kind)): value for kind, value in attributes(data) if kind != _PADDING.get(name)
+    }
+    if name == "dynset":
+        if not any(values.get(str(_DYNSET_FLAGS), b"")):
+            values.pop(str(_DYNSET_FLAGS), None)
+        if inner := values.get("NFTA_DYNSET_EXPR"):
+            values["NFTA_DYNSET_EXPR"] = _kernel_expression(1, inner)
+    return KernelExpression(name, values)
 
 
 def _readable(expression: Any) -> KernelExpression:

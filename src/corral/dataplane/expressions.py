@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from pyroute2.netlink.nfnetlink.nftsocket import NFPROTO_IPV4, NFPROTO_IPV6, Cmp, Meta
 
 from corral.dataplane.elements import code, pack_verdict
-from corral.dataplane.messages import COUNTER_OBJECT, attribute, number_attribute, text_attribute
+from corral.dataplane.messages import COUNTER_OBJECT, attribute, text_attribute
 from corral.nft.text import render_expression
 from corral.nft.values import (
     Count,
@@ -26,6 +26,9 @@ from corral.nft.values import (
     Field,
     InRange,
     InSet,
+    Limit,
+    LimitEach,
+    Log,
     State,
     Verb,
     Verdict,
@@ -49,10 +52,14 @@ _NETWORK_HEADER = 1
 _VERDICT_REGISTER, _REGISTER = 0, 1
 _INVERTED = 1  # NFT_LOOKUP_F_INV
 _INTERFACE_LENGTH = 16
+_UPDATE = 1  # NFT_DYNSET_OP_UPDATE
+_PACKETS = 0  # NFT_LIMIT_PKTS
+_LONGEST_PREFIX = 127  # NF_LOG_PREFIXLEN, less the zero byte
+_LARGEST = (1 << 32) - 1
 
 # From linux/netfilter/nf_tables.h
 _LIST_ELEMENT, _EXPRESSION_NAME, _EXPRESSION_DATA, _DATA_VALUE = 1, 1, 2, 1
-_ATTRIBUTES: Mapping[str, int] = {
+ATTRIBUTES: Mapping[str, int] = {
     "NFTA_BITWISE_SREG": 1,
     "NFTA_BITWISE_DREG": 2,
     "NFTA_BITWISE_LEN": 3,
@@ -61,11 +68,24 @@ _ATTRIBUTES: Mapping[str, int] = {
     "NFTA_CMP_SREG": 1,
     "NFTA_CMP_OP": 2,
     "NFTA_CMP_DATA": 3,
+    "NFTA_DYNSET_SET_NAME": 1,
+    "NFTA_DYNSET_OP": 3,
+    "NFTA_DYNSET_SREG_KEY": 4,
+    "NFTA_DYNSET_TIMEOUT": 6,
+    "NFTA_DYNSET_EXPR": 7,
     "NFTA_CT_DREG": 1,
     "NFTA_CT_KEY": 2,
     "NFTA_CT_DIRECTION": 3,
     "NFTA_IMMEDIATE_DREG": 1,
     "NFTA_IMMEDIATE_DATA": 2,
+    "NFTA_LIMIT_RATE": 1,
+    "NFTA_LIMIT_UNIT": 2,
+    "NFTA_LIMIT_BURST": 3,
+    "NFTA_LIMIT_TYPE": 4,
+    "NFTA_LIMIT_FLAGS": 5,
+    "NFTA_LOG_GROUP": 1,
+    "NFTA_LOG_PREFIX": 2,
+    "NFTA_LOG_SNAPLEN": 3,
     "NFTA_LOOKUP_SET": 1,
     "NFTA_LOOKUP_SREG": 2,
     "NFTA_LOOKUP_DREG": 3,
@@ -79,7 +99,13 @@ _ATTRIBUTES: Mapping[str, int] = {
     "NFTA_PAYLOAD_OFFSET": 3,
     "NFTA_PAYLOAD_LEN": 4,
 }
-_OF_ONE_BYTE = "NFTA_CT_DIRECTION"
+_WIDTHS: Mapping[str, int] = {  # bytes, of numbers that do not have four
+    "NFTA_CT_DIRECTION": 1,
+    "NFTA_DYNSET_TIMEOUT": 8,
+    "NFTA_LIMIT_RATE": 8,
+    "NFTA_LIMIT_UNIT": 8,
+    "NFTA_LOG_GROUP": 2,
+}
 
 # As nft names them, in its order; the bits of linux/netfilter/nf_conntrack_common.h.
 STATES: Mapping[str, int] = {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}
@@ -175,20 +201,25 @@ def encode_run(run: Iterable[KernelExpression]) -> bytes:
 
 
 def _packed(expression: KernelExpression) -> bytes:
+    return attribute(_LIST_ELEMENT, _unlisted(expression))
+
+
+def _unlisted(expression: KernelExpression) -> bytes:
     data = b"".join([_packed_attribute(name, value) for name, value in expression.attributes.items()])
-    named = text_attribute(_EXPRESSION_NAME, expression.name)
-    return attribute(_LIST_ELEMENT, named + attribute(_EXPRESSION_DATA, data))
+    return text_attribute(_EXPRESSION_NAME, expression.name) + attribute(_EXPRESSION_DATA, data)
 
 
-def _packed_attribute(name: str, value: int | str | bytes | tuple[int, str]) -> bytes:
-    kind = _ATTRIBUTES[name]
+def _packed_attribute(name: str, value: int | str | bytes | tuple[int, str] | KernelExpression) -> bytes:
+    kind = ATTRIBUTES[name]
     match value:
         case int():
-            return attribute(kind, bytes([value])) if name == _OF_ONE_BYTE else number_attribute(kind, value)
+            return attribute(kind, value.to_bytes(_WIDTHS.get(name, 4), "big"))
         case str():
             return text_attribute(kind, value)
         case bytes():
             return attribute(kind, attribute(_DATA_VALUE, value))
+        case KernelExpression():
+            return attribute(kind, _unlisted(value))
         case number, chain:
             return pack_verdict(kind, number, chain)
 
@@ -215,11 +246,24 @@ def _loaded_and_tested(expression: Expression) -> tuple[Field | None, Sequence[K
             return None, (KernelExpression("objref", reference),)
         case Dispatch(_, name):
             return _address_field(expression), (_dispatch(name),)
+        case LimitEach():
+            return _address_field(expression), (_limit_each(expression),)
+        case Limit() | Log() | Verdict():
+            return None, (_unconditional(expression),)
+
+
+def _unconditional(expression: Limit | Log | Verdict) -> KernelExpression:
+    """What loads nothing."""
+    match expression:
+        case Limit():
+            return _limit(expression)
+        case Log():
+            return _log(expression)
         case Verdict():
-            return None, (_immediate(expression),)
+            return _immediate(expression)
 
 
-def _address_field(expression: InSet | Dispatch) -> Field:
+def _address_field(expression: InSet | Dispatch | LimitEach) -> Field:
     if expression.field not in ADDRESSES:
         raise ValueError(f"`{render_expression(expression)}`: sets and maps hold addresses only")
     return expression.field
@@ -233,6 +277,32 @@ def _lookup(name: str, negated: bool) -> KernelExpression:
 def _dispatch(name: str) -> KernelExpression:
     registers = {"NFTA_LOOKUP_SREG": _REGISTER, "NFTA_LOOKUP_DREG": _VERDICT_REGISTER}
     return KernelExpression("lookup", {"NFTA_LOOKUP_SET": name, **registers})
+
+
+def _limit(limit: Limit) -> KernelExpression:
+    if not (0 < limit.per_second <= _LARGEST and 0 < limit.burst <= _LARGEST):
+        raise ValueError(f"`{render_expression(limit)}`: rate and burst are of 1 to {_LARGEST} packets")
+    rate = {"NFTA_LIMIT_RATE": limit.per_second, "NFTA_LIMIT_UNIT": 1, "NFTA_LIMIT_BURST": limit.burst}
+    return KernelExpression("limit", {**rate, "NFTA_LIMIT_TYPE": _PACKETS, "NFTA_LIMIT_FLAGS": 0})
+
+
+def _limit_each(each: LimitEach) -> KernelExpression:
+    if not 0 < each.timeout <= _LARGEST:
+        raise ValueError(f"`{render_expression(each)}`: the timeout is of 1 to {_LARGEST} seconds")
+    update = {"NFTA_DYNSET_SET_NAME": each.set, "NFTA_DYNSET_OP": _UPDATE, "NFTA_DYNSET_SREG_KEY": _REGISTER}
+    kept = {"NFTA_DYNSET_TIMEOUT": each.timeout * 1000, "NFTA_DYNSET_EXPR": _limit(each.limit)}
+    return KernelExpression("dynset", {**update, **kept})
+
+
+def _log(log: Log) -> KernelExpression:
+    # nft knows no way to write a quote, and takes a dollar for the beginning of a variable, quoted or not.
+    readable = log.prefix.isascii() and log.prefix.isprintable() and not set(log.prefix) & set('"$')
+    if not readable or not 0 < len(log.prefix) <= _LONGEST_PREFIX:
+        raise ValueError(f'`{render_expression(log)}`: a prefix has 1 to {_LONGEST_PREFIX} ASCII letters, no " or $')
+    if not (0 <= log.group <= 0xFFFF and 0 < log.length <= _LARGEST):
+        raise ValueError(f"`{render_expression(log)}`: groups are 0 to 65535, and some of the packet is logged")
+    where = {"NFTA_LOG_GROUP": log.group, "NFTA_LOG_PREFIX": log.prefix}
+    return KernelExpression("log", {**where, "NFTA_LOG_SNAPLEN": log.length})
 
 
 def _immediate(verdict: Verdict) -> KernelExpression:

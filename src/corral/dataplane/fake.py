@@ -10,7 +10,9 @@ from itertools import pairwise
 
 from corral.dataplane.base import Dump, ForeignChange, refusal
 from corral.dataplane.codec import encode
-from corral.errors import UncertainError
+from corral.dataplane.conntrack import TrackedFlow
+from corral.dataplane.flowlog import LoggedPacket
+from corral.errors import DataplaneError, UncertainError
 from corral.nft.contents import Contents, References
 from corral.nft.transaction import (
     AddChain,
@@ -30,7 +32,7 @@ from corral.nft.transaction import (
     Operation,
     Transaction,
 )
-from corral.nft.values import Chain, Count, Dispatch, Element, Expression, InSet, NftRule, Verdict
+from corral.nft.values import Chain, Count, Dispatch, Element, Expression, InSet, LimitEach, NftRule, SetType, Verdict
 from corral.types import Subnet
 
 _ElementOperation = AddElements | DeleteElements | AddVerdicts | DeleteVerdicts
@@ -225,6 +227,9 @@ def _check_expression(table: Contents, part: Expression) -> None:
     match part:
         case InSet(_, name):
             _refuse_if(name not in table.sets and name not in table.maps, errno.ENOENT)
+        case LimitEach(_, name):
+            _refuse_if(name not in table.sets and name not in table.maps, errno.ENOENT)
+            _refuse_if(name not in table.sets or table.sets[name].type is not SetType.DYNAMIC, errno.EOPNOTSUPP)
         case Dispatch(_, name):
             _refuse_if(name in table.sets, errno.EINVAL)
             _refuse_if(name not in table.maps, errno.ENOENT)
@@ -241,6 +246,39 @@ def _check_verdict(table: Contents, verdict: Verdict) -> None:
         target: Chain | None = table.chains.get(verdict.chain)
         _refuse_if(target is None, errno.ENOENT)
         _refuse_if(target is not None and target.hook is not None, errno.EOPNOTSUPP)
+
+
+class FakeFlowLog:
+    """A log of packets that reports what it is given; see `FlowLog`."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self.opened = 0
+        self.failures: list[DataplaneError] = []  # of the next attempts to open it
+        self.flows: dict[LoggedPacket, TrackedFlow] = {}  # what connection tracking knows
+        self._packets: asyncio.Queue[LoggedPacket] = asyncio.Queue()
+
+    async def open(self) -> None:
+        """See `FlowLog`."""
+        if self.failures:
+            raise self.failures.pop(0)
+        self.opened += 1
+
+    def close(self) -> None:
+        """See `FlowLog`."""
+
+    def report(self, packet: LoggedPacket) -> None:
+        """Let the kernel report a packet."""
+        self._packets.put_nowait(packet)
+
+    async def packets(self) -> AsyncGenerator[LoggedPacket]:
+        """See `FlowLog`."""
+        while True:
+            yield await self._packets.get()
+
+    async def flow_of(self, packet: LoggedPacket) -> TrackedFlow | None:
+        """See `FlowLog`."""
+        return packet.flow or self.flows.get(packet)
 
 
 def _check_elements(table: Contents, operation: _ElementOperation) -> None:

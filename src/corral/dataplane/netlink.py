@@ -12,7 +12,7 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -147,9 +147,13 @@ class NetlinkSocket:
 
         Raises OSError, and InterruptedDumpError when it is not the state of one moment.
         """
+        return [received async for part in self.parts(kind, payload) for received in part]
+
+    async def parts(self, kind: int, payload: bytes) -> AsyncGenerator[list[Received]]:
+        """The same, as it comes."""
         sequence = self._ask(kind, REQUEST | DUMP, payload)
-        answers: list[Received] = []
         while True:
+            part: list[Received] = []
             for received in split(self._next_part()):
                 if received.sequence != sequence:
                     continue
@@ -157,8 +161,10 @@ class NetlinkSocket:
                     raise InterruptedDumpError
                 if received.type in (NLMSG_ERROR, NLMSG_DONE):
                     _raise_error(received)
-                    return answers
-                answers.append(received)
+                    yield part
+                    return
+                part.append(received)
+            yield part
             await self.slices.rest()
 
     def on_readable(self, call: Callable[[], None] | None) -> None:

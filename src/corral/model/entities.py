@@ -14,6 +14,7 @@ from typing import NamedTuple
 from corral.types import Address, Problem
 
 OWN_ENVIRONMENT = ""
+AGENT_LABEL = "io.corral.agent"  # marks the containers of agents
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 # A container in any other state, a missing or unknown one included, still owns its address:
@@ -90,7 +91,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """A container. `network_from` is the uuid of the container whose network it shares; `links` are uuids."""
+    """A container. `network_from` is the uuid of the container whose network it shares; `links` are uuids.
+
+    `ports` are those published, as the metadata writes them (see `published`): few containers have any.
+    `health` is what Rancher's health check says, of containers with AGENT_LABEL only: others' is of no use here.
+    """
 
     uuid: str
     name: str = ""
@@ -105,6 +110,8 @@ class Container:
     service: ServiceKey | None = None
     labels: Mapping[str, str] = field(default_factory=_no_labels)
     links: frozenset[str] = frozenset()
+    ports: tuple[str, ...] = ()
+    health: str = ""
 
     @property
     def live(self) -> bool:

@@ -18,10 +18,14 @@ LEAST_LIKENESS = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The endpoints that a name stands for (an unknown address stands for itself), or names that are near it."""
+    """The endpoints that a name stands for (an unknown address stands for itself), or names that are near it.
+
+    `absent` are containers that it stands for, too, but that belong to no endpoint: they are stopped, for example.
+    """
 
     addresses: tuple[Address, ...] = ()
     suggestions: tuple[str, ...] = ()
+    absent: tuple[Container, ...] = ()
 
 
 def find_endpoints(name: str, endpoints: Mapping[Address, Endpoint], containers: Mapping[str, Container]) -> Found:
@@ -32,20 +36,37 @@ def find_endpoints(name: str, endpoints: Mapping[Address, Endpoint], containers:
         pass
     wanted = name.lower()
     found = tuple(sorted(_called(wanted, endpoints, containers)))
-    return Found(found) if found else Found(suggestions=_near(wanted, _names(endpoints, containers)))
+    absent = tuple(_absent(wanted, found, endpoints, containers))
+    if found or absent:
+        return Found(found, absent=absent)
+    return Found(suggestions=_near(wanted, _names(endpoints, containers)))
+
+
+def names_beginning(
+    text: str, endpoints: Mapping[Address, Endpoint], containers: Mapping[str, Container], most: int
+) -> list[str]:
+    """The first services and containers, in order, whose names begin so; letter case does not matter."""
+    wanted = text.lower()
+    names = {name for name in _names(endpoints, containers) if name.startswith(wanted) and name not in containers}
+    return heapq.nsmallest(most, names)
 
 
 def describe(address: Address, endpoints: Mapping[Address, Endpoint], containers: Mapping[str, Container]) -> str:
     """`stack/service/container (10.42.0.3)`, or as much of it as is known."""
-    endpoint = endpoints.get(address)
-    if endpoint is None:
+    if address not in endpoints:
         return f"{address} (no known endpoint)"
-    container = containers.get(endpoint.containers[0])
+    name = name_of(address, endpoints, containers)
+    return name if name == str(address) else f"{name} ({address})"
+
+
+def name_of(address: Address, endpoints: Mapping[Address, Endpoint], containers: Mapping[str, Container]) -> str:
+    """`stack/service/container`, or as much of it as is known; the address where nothing is."""
+    endpoint = endpoints.get(address)
+    container = containers.get(endpoint.containers[0]) if endpoint else None
     if container is None:
         return str(address)
     owner = container.service or container.stack
-    path = f"{owner}/{container.name}" if owner else container.name or container.uuid
-    return f"{path} ({address})"
+    return f"{owner}/{container.name}" if owner else container.name or container.uuid
 
 
 def _called(
@@ -61,6 +82,16 @@ def _called(
             if uuid.lower() == wanted or (container is not None and _carries(container, wanted, service)):
                 yield address
                 break
+
+
+def _absent(
+    wanted: str, found: Iterable[Address], endpoints: Mapping[Address, Endpoint], containers: Mapping[str, Container]
+) -> Iterator[Container]:
+    service = _service_key(wanted)
+    present = {uuid for address in found for uuid in endpoints[address].containers}
+    for uuid, container in containers.items():
+        if (uuid.lower() == wanted or _carries(container, wanted, service)) and uuid not in present:
+            yield container
 
 
 def _carries(container: Container, name: str, service: ServiceKey | None) -> bool:

@@ -23,7 +23,19 @@ from corral.nft.transaction import (
     FlushChain,
     Operation,
 )
-from corral.nft.values import Chain, Count, Dispatch, Element, InSet, NftMap, NftRule, NftSet, Ruleset, Verdict
+from corral.nft.values import (
+    Chain,
+    Count,
+    Dispatch,
+    Element,
+    InSet,
+    LimitEach,
+    NftMap,
+    NftRule,
+    NftSet,
+    Ruleset,
+    Verdict,
+)
 from corral.types import Address
 
 _ElementOperation = AddElements | DeleteElements | AddVerdicts | DeleteVerdicts
@@ -175,7 +187,7 @@ def _targets(rule: NftRule) -> Iterator[str]:
 
 def _sets(rule: NftRule) -> Iterator[str]:
     for part in rule.expressions:
-        if isinstance(part, InSet):
+        if isinstance(part, InSet | LimitEach):
             yield part.set
         elif isinstance(part, Dispatch):
             yield part.map

@@ -27,6 +27,7 @@ from corral.nft.transaction import (
     Transaction,
 )
 from corral.nft.values import (
+    DYNAMIC_SIZE,
     Chain,
     Count,
     Dispatch,
@@ -37,6 +38,9 @@ from corral.nft.values import (
     Hook,
     InRange,
     InSet,
+    Limit,
+    LimitEach,
+    Log,
     NftMap,
     NftRule,
     NftSet,
@@ -52,6 +56,12 @@ TABLE = "inet corral"
 _ELEMENT_INDENT = ",\n\t\t\t     "  # below the first element of `\t\telements = { `
 _ELEMENTS_PER_LINE = 2  # what nft puts on one line for addresses
 _SHOWN_ELEMENTS = 4
+_SET_LINES: Mapping[SetType, tuple[str, ...]] = {
+    SetType.ADDRESSES: (),
+    SetType.SUBNETS: ("flags interval",),
+    SetType.DYNAMIC: (f"size {DYNAMIC_SIZE}", "flags dynamic,timeout"),
+}
+_SECONDS_OF = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 # The priorities that nft has names for, where each is known, and how far from one it still counts from it.
 _NAMED_PRIORITIES: tuple[tuple[str, int, str], ...] = (
@@ -106,8 +116,28 @@ def render_expression(expression: Expression) -> str:
             return f'counter name "{counter}"'
         case Dispatch(field, name):
             return f"{field} vmap @{name}"
+        case Limit() | LimitEach() | Log():
+            return _render_statement(expression)
         case Verdict():
             return str(expression)
+
+
+def _render_statement(expression: Limit | LimitEach | Log) -> str:
+    match expression:
+        case Limit(per_second, burst):
+            return f"limit rate {per_second}/second burst {burst} packets"
+        case LimitEach(field, name, timeout, limit):
+            return f"update @{name} {{ {field} timeout {_duration(timeout)} {render_expression(limit)} }}"
+        case Log(prefix, group, length):
+            return f'log prefix "{prefix}" group {group} snaplen {length}'
+
+
+def _duration(seconds: int) -> str:
+    text, rest = "", seconds
+    for unit, size in _SECONDS_OF:
+        count, rest = divmod(rest, size)
+        text += f"{count}{unit}" if count else ""
+    return text
 
 
 def render_operation(operation: Operation, *, shown: int | None = None) -> str:
@@ -179,8 +209,7 @@ def _set_block(declared: NftSet, elements: Iterable[Element]) -> str:
 
 
 def _set_head(declared: NftSet) -> list[str]:
-    flags = ["flags interval"] if declared.type is SetType.SUBNETS else []
-    return ["type ipv4_addr", *flags, *_comment_line(declared.comment)]
+    return ["type ipv4_addr", *_SET_LINES[declared.type], *_comment_line(declared.comment)]
 
 
 def _map_block(declared: NftMap, verdicts: Mapping[Address, Verdict]) -> str:

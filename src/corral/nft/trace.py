@@ -13,6 +13,9 @@ from corral.nft.values import (
     Field,
     InRange,
     InSet,
+    Limit,
+    LimitEach,
+    Log,
     NftRule,
     Ruleset,
     SetType,
@@ -62,10 +65,11 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The verdict, and the counters that the packet moved on its way."""
+    """The verdict, the counters that the packet moved on its way, and the prefixes that it was logged with."""
 
     verdict: Verb
     counters: tuple[str, ...]
+    logged: tuple[str, ...] = ()
 
 
 def trace(ruleset: Ruleset, packet: Packet, hook: str = "forward") -> Verb:
@@ -74,14 +78,17 @@ def trace(ruleset: Ruleset, packet: Packet, hook: str = "forward") -> Verb:
 
 
 def follow(ruleset: Ruleset, packet: Packet, hook: str = "forward") -> Outcome:
-    """Walk the base chains at `hook` in order of priority until one drops; their policy is accept."""
+    """Walk the base chains at `hook` in order of priority until one drops; their policy is accept.
+
+    No packet comes too fast for a limit.
+    """
     walk = _Walk(ruleset, packet)
     hooked = [(chain.hook.priority, name) for name, chain in ruleset.chains.items() if chain.hook]
     for _, name in sorted(hooked):
         chain = ruleset.chains[name]
         if chain.hook and chain.hook.hook == hook and walk.through(chain) is Verb.DROP:
-            return Outcome(Verb.DROP, tuple(walk.counters))
-    return Outcome(Verb.ACCEPT, tuple(walk.counters))
+            return walk.outcome(Verb.DROP)
+    return walk.outcome(Verb.ACCEPT)
 
 
 @dataclass(slots=True)
@@ -89,6 +96,10 @@ class _Walk:
     ruleset: Ruleset
     packet: Packet
     counters: list[str] = field(default_factory=list)
+    logged: list[str] = field(default_factory=list)
+
+    def outcome(self, verdict: Verb) -> Outcome:
+        return Outcome(verdict, tuple(self.counters), tuple(self.logged))
 
     def through(self, chain: Chain) -> Verb | None:
         """The final verdict, or None where the packet returns to the caller."""
@@ -114,6 +125,8 @@ class _Walk:
                     return self._dispatched(entries, self.packet.load(name))
                 case Count(counter):
                     self.counters.append(counter)
+                case Log(prefix):
+                    self.logged.append(prefix)
                 case _:
                     if not self._matches(expression):
                         return None
@@ -134,6 +147,10 @@ class _Walk:
                 return isinstance(number, int) and first <= number <= last
             case State(states):
                 return self.packet.state in states
+            case LimitEach(name):
+                return self.packet.load(name) is not None
+            case Limit():
+                return True
             case _:
                 raise TypeError(f"{expression} is no match")
 

@@ -96,7 +96,38 @@ class Verdict:
         return f"{self.verb} {self.chain}" if self.chain else str(self.verb)
 
 
-Expression = InSet | Equals | InRange | State | Count | Dispatch | Verdict
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`limit rate 100/second burst 100 packets`: the rule ends here for what comes faster."""
+
+    per_second: int
+    burst: int  # packets
+
+
+@dataclass(frozen=True, slots=True)
+class LimitEach:
+    """`update @set { ct original ip saddr timeout 1m limit rate 5/second burst 10 packets }`.
+
+    A limit for each value of the field. The kernel keeps them as elements of the set, of type `DYNAMIC`, for
+    `timeout` seconds after the last packet. The rule ends here for what comes faster, and when the set is full.
+    """
+
+    field: Field
+    set: str
+    timeout: int
+    limit: Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """`log prefix "…" group 8799 snaplen 128`: the packet's first `length` bytes go to who listens to the group."""
+
+    prefix: str
+    group: int
+    length: int
+
+
+Expression = InSet | Equals | InRange | State | Count | Dispatch | Limit | LimitEach | Log | Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +157,15 @@ class Chain:
 class SetType(StrEnum):
     ADDRESSES = "addresses"  # type ipv4_addr
     SUBNETS = "subnets"  # type ipv4_addr, flags interval
+    DYNAMIC = "dynamic"  # type ipv4_addr, size 65535, flags dynamic,timeout: packets make its elements, corral none
+
+
+DYNAMIC_SIZE = 65_535  # elements of such a set at most; nft's own choice where none is said
 
 
 @dataclass(frozen=True, slots=True)
 class NftSet:
-    """The declaration of a set; its elements are kept beside it, for they move."""
+    """The declaration of a set; its elements are kept beside it, for they move. Those of a dynamic one are nobody's."""
 
     name: str
     type: SetType = SetType.ADDRESSES

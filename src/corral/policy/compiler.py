@@ -9,9 +9,10 @@ from operator import attrgetter
 from corral.model.endpoint import Endpoint
 from corral.nft.tracker import Tracker
 from corral.nft.values import Chain, Verb, Verdict
+from corral.policy.enforcement import DENIED_CLIENTS, ENFORCE, Enforcement
 from corral.policy.groups import Key, Keys, criterion_of, server_keys
 from corral.policy.members import Cohort, Members, Sorting
-from corral.policy.render import DISPATCH, SUBNETS, ServerRenderer, counters, static_blocks
+from corral.policy.render import DISPATCH, SUBNETS, ServerRenderer, counters, denied_chains, static_blocks
 from corral.policy.rules import Form, FromTo, Policy, Rule
 from corral.types import Address, Subnet
 
@@ -43,9 +44,10 @@ class Compiler:
     time, before them too, and are remembered.
     """
 
-    def __init__(self, tracker: Tracker, *, unknown_allowed: bool) -> None:
+    def __init__(self, tracker: Tracker, *, unknown_allowed: bool, enforcement: Enforcement = ENFORCE) -> None:
         self._tracker = tracker
         self._unknown_allowed = unknown_allowed
+        self._enforcement = enforcement
         self._policy: Policy | None = None
         self._boundary: tuple[tuple[Subnet, ...], str] | None = None
         self._members = Members()
@@ -59,6 +61,11 @@ class Compiler:
     def endpoints(self) -> Mapping[Address, Endpoint]:
         """Every endpoint that was told."""
         return self._members.endpoints
+
+    @property
+    def system_endpoints(self) -> int:
+        """How many of them are not judged."""
+        return len(self._members.system.members)
 
     def set_policy(self, policy: Policy) -> None:
         """Put a policy into force. Chains whose content it does not change stay."""
@@ -85,6 +92,12 @@ class Compiler:
         self._refresh()
         if begins:
             self._serve_all()
+
+    def set_enforcement(self, enforcement: Enforcement) -> None:
+        """Enforce otherwise from now on, at a cost that does not depend on the size of the environment."""
+        if enforcement != self._enforcement:
+            self._enforcement = enforcement
+            self._refresh()
 
     def update(self, endpoints: Mapping[Address, Endpoint | None]) -> None:
         """Take over endpoints that came, changed or (None) went."""
@@ -117,6 +130,7 @@ class Compiler:
     def _forget_ruleset(self) -> None:
         self._counters: frozenset[str] = frozenset()
         self._subnets: frozenset[Subnet] = frozenset()
+        self._denied: set[str] = set()  # names of the chains for what is denied
         for cohort in {cohort for block in self._blocks.values() for cohort in block.cohorts}:
             cohort.readers = 0
             self._members.release(cohort)
@@ -136,6 +150,18 @@ class Compiler:
         self._put_counters(counters(self._policy, bridge))
         for chain, groups in static_blocks(self._policy, bridge, unknown_allowed=self._unknown_allowed):
             self._put_block(_Block(chain, [self._census[group] for group in groups]))
+        self._put_denied(denied_chains(self._policy, bridge, self._enforcement))
+
+    def _put_denied(self, chains: Mapping[str, Chain]) -> None:
+        if self._enforcement.log:
+            self._tracker.put_set(DENIED_CLIENTS)
+        else:
+            self._tracker.remove_set(DENIED_CLIENTS.name)
+        for chain in chains.values():
+            self._put_block(_Block(chain, ()))
+        for name in self._denied - chains.keys():
+            self._remove_block(name)
+        self._denied = set(chains)
 
     def _put_subnets(self, subnets: frozenset[Subnet]) -> None:
         self._tracker.remove_elements(SUBNETS.name, self._subnets - subnets)

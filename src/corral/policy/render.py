@@ -7,7 +7,7 @@ matches, for groups hold nothing but application endpoints of the managed networ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from corral.nft.values import (
     Verb,
     Verdict,
 )
+from corral.policy.enforcement import Enforcement, denied_chain, deny
 from corral.policy.groups import LOCAL, SYSTEM, UNJUDGED, Group
 from corral.policy.rules import Form, FromTo, Policy, Ports, Rule
 from corral.types import Action, Protocol
@@ -41,11 +42,9 @@ INVALID_DROP = "invalid-drop"
 IPV6_DROP = "ipv6-drop"
 
 # Before the host's own filter chains: what they accept must not be judged twice, what we drop they need not see.
-_PRIORITY = -10
+PRIORITY = -10
 _DEFAULT = "default-action"
 _FORWARD = "forward"
-_VERBS = {Action.ALLOW: Verb.ACCEPT, Action.DENY: Verb.DROP}
-_DROP = Verdict(Verb.DROP)
 _ACCEPT = Verdict(Verb.ACCEPT)
 _MOST_REMEMBERED = 4096  # groups of one rule
 _LAST = NftRule((Verdict(Verb.GOTO, _DEFAULT),), "what no rule matches")
@@ -82,6 +81,21 @@ def default_counter(default: Action) -> str:
     return f"default-{default}"
 
 
+def denied_chains(policy: Policy, bridge: str, enforcement: Enforcement) -> Mapping[str, Chain]:
+    """The chains for what is denied, by name: one for each counter, as a rule's are of what it denies."""
+    chains = [
+        denied_chain(rule_counter(rule), str(rule), Field.CLIENT, enforcement)
+        for rule in policy.rules
+        if rule.action is Action.DENY
+    ]
+    if policy.default is Action.DENY:
+        chains.append(denied_chain(default_counter(policy.default), "no rule matches", Field.CLIENT, enforcement))
+    chains.append(denied_chain(INVALID_DROP, "no flow to judge by", Field.SOURCE, enforcement))
+    if _closes_ipv6(policy.default, bridge):
+        chains.append(denied_chain(IPV6_DROP, "no rule can name IPv6", None, enforcement))
+    return {chain.name: chain for chain in chains}
+
+
 def static_blocks(policy: Policy, bridge: str, *, unknown_allowed: bool) -> tuple[Block, Block]:
     """The chain for what no rule matches, and the base chain `forward`."""
     return _static_blocks(policy.default, bridge, unknown_allowed)
@@ -96,7 +110,7 @@ def _static_blocks(default: Action, bridge: str, unknown_allowed: bool) -> tuple
             frozenset([SYSTEM, LOCAL, UNJUDGED] if closed and unknown_allowed else [SYSTEM]),
         ),
         Block(
-            Chain(_FORWARD, tuple(_forward(default, bridge, unknown_allowed)), Hook("forward", _PRIORITY)),
+            Chain(_FORWARD, tuple(_forward(default, bridge, unknown_allowed)), Hook("forward", PRIORITY)),
             frozenset([LOCAL, UNJUDGED] if closed and not unknown_allowed else [LOCAL]),
         ),
     )
@@ -173,10 +187,14 @@ class ServerRenderer:
 
 def _wording(rule: Rule) -> _Wording:
     matches = _port_matches(rule.form)
-    act = Count(rule_counter(rule)), Verdict(_VERBS[rule.action])
+    act = _act(rule.action, rule_counter(rule))
     note = comment(str(rule))
     lines = [" ".join(map(render_expression, (*match, *act))) for match in matches]
     return _Wording(matches, act, note, digest(*lines, note))
+
+
+def _act(action: Action, counter: str) -> tuple[Expression, ...]:
+    return deny(counter) if action is Action.DENY else (Count(counter), _ACCEPT)
 
 
 def _default_action(default: Action, unknown_allowed: bool) -> Iterator[NftRule]:
@@ -186,7 +204,7 @@ def _default_action(default: Action, unknown_allowed: bool) -> Iterator[NftRule]
     if default is Action.DENY and unknown_allowed:
         unknown = (InSet(Field.CLIENT, group.set_name, negated=True) for group in (LOCAL, UNJUDGED))
         yield NftRule((*unknown, _ACCEPT), "from an unknown address: allow")
-    yield NftRule((Count(default_counter(default)), Verdict(_VERBS[default])))
+    yield NftRule(_act(default, default_counter(default)))
 
 
 def _forward(default: Action, bridge: str, unknown_allowed: bool) -> Iterator[NftRule]:
@@ -200,10 +218,10 @@ def _forward(default: Action, bridge: str, unknown_allowed: bool) -> Iterator[Nf
     # Nothing above matches them: there is no flow whose server could be looked up.
     lost = State(("invalid", "untracked"))
     packet = InSet(Field.SOURCE, SUBNETS.name), InSet(Field.DESTINATION, LOCAL.set_name)
-    yield NftRule((lost, *packet, Count(INVALID_DROP), _DROP), "no flow to judge by")
+    yield NftRule((lost, *packet, *deny(INVALID_DROP)), "no flow to judge by")
     if _closes_ipv6(default, bridge):
         ports = Equals(Field.INPUT_INTERFACE, bridge), Equals(Field.OUTPUT_INTERFACE, bridge)
-        yield NftRule((Equals(Field.FAMILY, "ipv6"), *ports, Count(IPV6_DROP), _DROP), "no rule can name IPv6")
+        yield NftRule((Equals(Field.FAMILY, "ipv6"), *ports, *deny(IPV6_DROP)), "no rule can name IPv6")
 
 
 def _closes_ipv6(default: Action, bridge: str) -> bool:

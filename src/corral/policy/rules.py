@@ -94,3 +94,12 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     default: Action = Action.ALLOW
     default_is_set: bool = False
+
+    @property
+    def default_in_words(self) -> str:
+        """`allow`, `deny`, or that Rancher said nothing."""
+        return str(self.default) if self.default_is_set else "not set (allow)"
+
+
+# In force while the policy is suspended.
+OPEN = Policy(default=Action.ALLOW)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from corral.model.endpoint import Endpoint
 from corral.nft.values import Ruleset, Verb, Verdict
+from corral.policy.enforcement import DENIED_CLIENTS, ENFORCE, Enforcement
 from corral.policy.groups import Census, Group, client_groups, criterion_of, server_groups
-from corral.policy.render import DISPATCH, SUBNETS, counters, server_block, static_blocks
+from corral.policy.render import DISPATCH, SUBNETS, counters, denied_chains, server_block, static_blocks
 from corral.policy.rules import Policy
 from corral.types import Address, Subnet
 
@@ -19,6 +20,7 @@ def compile_ruleset(
     endpoints: Mapping[Address, Endpoint],
     *,
     unknown_allowed: bool,
+    enforcement: Enforcement = ENFORCE,
 ) -> Ruleset:
     """The table's content for this environment; a function of its arguments alone."""
     servers = {
@@ -28,14 +30,15 @@ def compile_ruleset(
     }
     blocks = [*static_blocks(policy, bridge, unknown_allowed=unknown_allowed), *servers.values()]
     members = _members({group for block in blocks for group in block.groups}, policy, endpoints)
+    logged = [DENIED_CLIENTS] if enforcement.log else []
     return Ruleset(
         counters=counters(policy, bridge),
-        sets={SUBNETS.name: SUBNETS} | {group.set_name: group.declaration for group in members},
-        elements={SUBNETS.name: frozenset(subnets)}
+        sets={one.name: one for one in (SUBNETS, *logged, *(group.declaration for group in members))},
+        elements={SUBNETS.name: frozenset(subnets), **{one.name: frozenset() for one in logged}}
         | {group.set_name: frozenset(addresses) for group, addresses in members.items()},
         maps={DISPATCH.name: DISPATCH},
         verdicts={DISPATCH.name: {address: Verdict(Verb.JUMP, b.chain.name) for address, b in servers.items()}},
-        chains={block.chain.name: block.chain for block in blocks},
+        chains={block.chain.name: block.chain for block in blocks} | dict(denied_chains(policy, bridge, enforcement)),
     )
 
 

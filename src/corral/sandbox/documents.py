@@ -95,7 +95,7 @@ class _Writer:
             "network_from_container_uuid": shared.uuid if shared else None,
             "host_uuid": records.hosts[container.host].uuid,
             "state": container.state,
-            "health_state": None,
+            "health_state": container.health,
             "labels": dict(container.labels),
             "system": container.system,
             "stack_uuid": stack.uuid if stack else None,
@@ -107,6 +107,7 @@ class _Writer:
                 for alias, target in container.links.items()
                 if target in records.containers
             },
+            "ports": list(container.ports),
             "start_count": container.start_count,
             "create_index": container.create_index,
             "environment_uuid": records.uuid,

@@ -192,6 +192,10 @@ class Environment:
         """Put a container into any state."""
         return self._update(self.container(name), state=state)
 
+    def set_health(self, name: str, health: str | None) -> ContainerRecord:
+        """What the health check says of a container; None without one."""
+        return self._update(self.container(name), health=health)
+
     def stop_container(self, name: str) -> ContainerRecord:
         """Stop a container. It stays listed, with its address, as in Rancher."""
         self.set_state(name, "stopping")
@@ -208,6 +212,10 @@ class Environment:
         container = self.container(name)
         own = {key: value for key, value in container.labels.items() if key.startswith("io.rancher.")}
         return self._update(container, labels={**own, **labels})
+
+    def publish_ports(self, name: str, *ports: str) -> ContainerRecord:
+        """Say that ports of a container's host lead to it, such as `0.0.0.0:8080:80/tcp`."""
+        return self._update(self.container(name), ports=ports)
 
     def set_service_labels(self, path: str, labels: Mapping[str, str]) -> None:
         """Replace the labels of a service and of its primary containers."""

@@ -63,7 +63,8 @@ class ServiceRecord:
 class ContainerRecord:
     """A container; `host`, `stack`, `service`, `network`, `network_from` and the values of `links` are ids.
 
-    `launch` names the sidekick that it is, and is empty for a service's primary container.
+    `launch` names the sidekick that it is, and is empty for a service's primary container. `ports` are the published
+    ones, as the metadata writes them.
     """
 
     id: str
@@ -72,6 +73,7 @@ class ContainerRecord:
     host: str
     network: str
     state: str = "creating"
+    health: str | None = None
     address: str | None = None
     system: bool = False
     stack: str | None = None
@@ -80,6 +82,7 @@ class ContainerRecord:
     network_from: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
     create_index: int = 1
     start_count: int = 1
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -10,6 +11,11 @@ import msgspec
 
 from corral.errors import UnreachableError, UsageError
 from corral.sources.http import parse_json
+
+
+EVENT_STREAM = "text/event-stream"
+# The agent says something every 15 s, if only that it lives.
+SILENCE = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +34,64 @@ class AgentClient:
     """
 
     def __init__(self, host: str, port: int, *, timeout: float = 10.0) -> None:
-        shown = f"[{host}]" if ":" in host else host
-        self._base = f"http://{shown}:{port}"
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._base = f"http://{self.address}"
         self._timeout = aiohttp.ClientTimeout(total=timeout)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """GET one path; a status of 200 or 503 is an answer."""
-        try:
+        async with self._asked(path, query, self._timeout) as response:
+            return Answer(response.status, await response.read(), response.content_type)
+
+    async def stream(self, path: str, query: Mapping[str, str] | None = None) -> AsyncGenerator[tuple[str, bytes]]:
+        """The server-sent events of one path, name and data, until the agent ends them.
+
+        Raises UnreachableError too when nothing comes for a while, not even a comment.
+        """
+        patience = aiohttp.ClientTimeout(total=None, connect=self._timeout.total, sock_read=SILENCE)
+        async with self._asked(path, query, patience) as response:
+            if response.status == 503:
+                raise UnreachableError(error_of(await response.read()))
+            if response.content_type != EVENT_STREAM:
+                raise UnreachableError(f"{self._base}{path} is no stream of events, as a corral agent's is")
+            rest = b""
+            async for piece in response.content.iter_any():
+                *messages, rest = (rest + piece).split(b"\n\n")
+                for message in messages:
+                    if event := _event(message):
+                        yield event
+
+    @asynccontextmanager
+    async def _asked(
+        self, path: str, query: Mapping[str, str] | None, patience: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        with self._mapped():
             async with (
-                aiohttp.ClientSession(timeout=self._timeout, trust_env=False) as session,
+                aiohttp.ClientSession(timeout=patience, trust_env=False) as session,
                 session.get(self._base + path, params=query) as response,
             ):
-                answer = Answer(response.status, await response.read(), response.content_type)
+                if response.status == 400:
+                    raise UsageError(error_of(await response.read()))
+                if response.status not in {200, 503}:
+                    raise UnreachableError(f"{self._base}{path} answers {response.status}, which no corral agent does")
+                yield response
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
         except (UnicodeError, aiohttp.InvalidURL) as error:
             raise UsageError(f"{self._base}: the address is not valid ({error})") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnreachableError(f"no agent answers at {self._base}: {str(error) or type(error).__name__}") from error
-        if answer.status == 400:
-            raise UsageError(error_of(answer.body))
-        if answer.status not in {200, 503}:
-            raise UnreachableError(f"{self._base}{path} answers {answer.status}, which no corral agent does")
-        return answer
+
+
+def _event(message: bytes) -> tuple[str, bytes] | None:
+    """Name and data; None for a comment."""
+    fields = dict(line.split(b": ", 1) for line in message.split(b"\n") if b": " in line and not line.startswith(b":"))
+    if b"data" not in fields:
+        return None
+    return fields.get(b"event", b"message").decode(errors="replace"), fields[b"data"]
 
 
 def error_of(body: bytes) -> str:

@@ -66,6 +66,7 @@ class RancherClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 5.0))
         self._size_limit = size_limit
         self._session: aiohttp.ClientSession | None = None
+        self.server_date = ""  # the server's clock as the last answer told it, in HTTP's form
 
     def __repr__(self) -> str:
         return f"RancherClient({self._credentials.base!r})"
@@ -173,6 +174,7 @@ class RancherClient:
             async with self._session.request(
                 method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
+                self.server_date = response.headers.get("Date", "")
                 body = await read_bounded(response, self._size_limit, what)
                 return response.status, body, response.headers.get("Location", "")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -12,6 +13,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 import corral
+
+NO_HOSTS: Mapping[str, int] = MappingProxyType({})
+NO_WARNINGS: Mapping[str, int] = MappingProxyType({})
 
 
 class Distribution(Protocol):
@@ -55,6 +59,19 @@ class SelfChecks(Protocol):
     def last(self) -> int: ...
 
 
+class DeniedCounts(Protocol):
+    """What the kernel has reported of denied packets."""
+
+    @property
+    def listening(self) -> bool: ...
+    @property
+    def flows(self) -> int: ...
+    @property
+    def reports(self) -> Mapping[str, int]: ...
+    @property
+    def lost(self) -> int: ...
+
+
 class AgentFacts(Protocol):
     """What the metrics need to know of the agent."""
 
@@ -74,6 +91,17 @@ class AgentFacts(Protocol):
     def timing(self) -> Timing: ...
     @property
     def self_checks(self) -> SelfChecks: ...
+    @property
+    def denied(self) -> DeniedCounts: ...
+
+
+class RuleInfo(NamedTuple):
+    """What a counter is of: `rule` is the index in the policy, or `default`."""
+
+    counter: str
+    rule: str
+    action: str
+    text: str
 
 
 class _Gathered(Collector):
@@ -90,21 +118,30 @@ def render_metrics(
     counters: Mapping[str, tuple[int, int]],
     ages: Mapping[str, float | None],
     now: float,
+    *,
+    hosts: Mapping[str, int] = NO_HOSTS,
+    rules: Iterable[RuleInfo] = (),
+    warnings: Mapping[str, int] = NO_WARNINGS,
 ) -> bytes:
     """The text of `/metrics`; `counters` are packets and bytes by the counter's name in the table.
 
-    `now` is on the clock of the facts' own times.
+    `now` is on the clock of the facts' own times, `hosts` are numbers by the state of their agents,
+    `warnings` about the policy by their kind.
     """
     registry = CollectorRegistry()
     registry.register(
         _Gathered(
             [
                 *_agent(facts),
+                *_warnings(warnings),
                 *_inventory(inventory),
+                *_hosts(hosts),
                 *_sources(ages),
                 *_timing(facts.timing, now),
                 *_self_checks(facts.self_checks, now),
+                *_denied(facts.denied),
                 *_verdicts(counters),
+                *_rules(rules),
             ]
         )
     )
@@ -126,11 +163,25 @@ def _agent(facts: AgentFacts) -> Iterator[Metric]:
         yield GaugeMetricFamily("corral_last_commit_seconds", "Duration of it.", value=facts.last_commit_seconds)
 
 
+def _warnings(warnings: Mapping[str, int]) -> Iterator[Metric]:
+    found = GaugeMetricFamily("corral_policy_warnings", "What is probably not meant so.", labels=["kind"])
+    for kind, number in warnings.items():
+        found.add_metric([kind], number)
+    yield found
+
+
 def _inventory(inventory: Mapping[str, int]) -> Iterator[Metric]:
     objects = GaugeMetricFamily("corral_inventory_objects", "Objects in the model.", labels=["kind"])
     for kind, number in inventory.items():
         objects.add_metric([kind], number)
     yield objects
+
+
+def _hosts(hosts: Mapping[str, int]) -> Iterator[Metric]:
+    agents = GaugeMetricFamily("corral_hosts", "Hosts by the state of their agents.", labels=["agent"])
+    for state, number in hosts.items():
+        agents.add_metric([state], number)
+    yield agents
 
 
 def _sources(ages: Mapping[str, float | None]) -> Iterator[Metric]:
@@ -159,6 +210,17 @@ def _self_checks(checks: SelfChecks, now: float) -> Iterator[Metric]:
     yield from _age("corral_self_check_age_seconds", "Since the last one ended.", checks.last_at, now)
 
 
+def _denied(denied: DeniedCounts) -> Iterator[Metric]:
+    listening = denied.listening
+    yield GaugeMetricFamily("corral_denied_listening", "1 while the kernel reports denied packets.", value=listening)
+    yield GaugeMetricFamily("corral_denied_flows", "Denied flows that are known now.", value=denied.flows)
+    reports = CounterMetricFamily("corral_denied_reports", "Reports of denied packets.", labels=["verdict"])
+    for verdict, number in sorted(denied.reports.items()):
+        reports.add_metric([verdict], number)
+    yield reports
+    yield CounterMetricFamily("corral_denied_lost", "Reports that came too fast for the agent.", value=denied.lost)
+
+
 def _histogram(name: str, documentation: str, distribution: Distribution) -> Metric:
     limits = [*map(floatToGoString, distribution.bounds), "+Inf"]
     buckets = list(zip(limits, accumulate(distribution.counts), strict=True))
@@ -178,3 +240,13 @@ def _verdicts(counters: Mapping[str, tuple[int, int]]) -> Iterator[Metric]:
         octets.add_metric([name], seen_bytes)
     yield packets
     yield octets
+
+
+def _rules(rules: Iterable[RuleInfo]) -> Iterator[Metric]:
+    """To be joined on `counter`, so that the counts go on under the same labels when a rule moves."""
+    info = GaugeMetricFamily(
+        "corral_rule_info", "1 for each counter of the policy.", labels=["counter", "rule", "action", "text"]
+    )
+    for counter, rule in {rule.counter: rule for rule in reversed(tuple(rules))}.items():
+        info.add_metric([counter, rule.rule, rule.action, rule.text], 1)
+    yield info

@@ -14,6 +14,7 @@ from corral.errors import CorralError, UsageError
 from corral.web.views import AgentView, Which
 
 VIEW: web.AppKey[AgentView] = web.AppKey("view")
+Routes = list[web.RouteDef]
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -30,7 +31,6 @@ def build_app(view: AgentView, listen_host: str, routes: Iterable[web.RouteDef] 
     app.router.add_get("/v1/state", _state)
     app.router.add_get("/v1/policy", _policy)
     app.router.add_get("/v1/ruleset", _ruleset)
-    app.router.add_get("/v1/explain", _explain)
     app.router.add_routes(routes)
     return app
 
@@ -116,11 +116,3 @@ async def _ruleset(request: web.Request) -> web.Response:
     if given not in list(Which):
         raise UsageError(f"which: {given!r} given; {', '.join(Which)} are allowed")
     return web.Response(text=await request.app[VIEW].ruleset(Which(given)))
-
-
-async def _explain(request: web.Request) -> web.Response:
-    missing = [name for name in ("client", "server") if not request.query.get(name)]
-    if missing:
-        raise UsageError(f"{' and '.join(missing)} missing; /v1/explain?client=…&server=…&port=80/tcp is allowed")
-    query = request.query
-    return web.json_response(await request.app[VIEW].explain(query["client"], query["server"], query.get("port")))

@@ -17,7 +17,7 @@ class Which(StrEnum):
 
 
 class AgentView(Protocol):
-    """Everything is read-only. `explain` and `ruleset` raise CorralError with a text for the operator."""
+    """Everything is read-only. `ruleset` raises CorralError with a text for the operator."""
 
     def health(self) -> tuple[bool, Json]:
         """Readiness, and `status` with `reasons`."""
@@ -27,9 +27,6 @@ class AgentView(Protocol):
 
     def policy(self) -> Json:
         """The policy in force, and why a newer one is not."""
-
-    async def explain(self, client: str, server: str, port: str | None) -> Json:
-        """The verdict for a flow and the rule that decides it."""
 
     async def ruleset(self, which: Which) -> str:
         """As nft text."""

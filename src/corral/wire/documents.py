@@ -43,6 +43,16 @@ def _listed(value: object) -> object:
     return [] if value is None else value
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    """No verdict depends on these: what is odd is left out without a word."""
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _text_or_nothing(value: object) -> str:
+    """As above."""
+    return value if isinstance(value, str) else ""
+
+
 class PortRuleDocument(WireModel):
     service: Name = ""
     selector: Text = ""
@@ -68,6 +78,8 @@ class ContainerDocument(WireModel):
     service_name: Name = ""
     labels: Labels = Field(default_factory=dict)
     links: LinkedUuids = frozenset()
+    ports: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
+    health_state: Annotated[str, BeforeValidator(_text_or_nothing)] = ""
 
 
 class PlainContainer(Struct, frozen=True, gc=False):
@@ -85,6 +97,8 @@ class PlainContainer(Struct, frozen=True, gc=False):
     service_name: str | None = None
     labels: dict[str, str] | None = None
     links: dict[str, str | None] | list[str | None] | None = None
+    ports: list[str] | None = None
+    health_state: str | None = None
 
 
 class ServiceDocument(WireModel):

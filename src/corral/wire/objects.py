@@ -10,6 +10,7 @@ from sys import intern
 from msgspec.json import Decoder
 
 from corral.model.entities import (
+    AGENT_LABEL,
     NO_LABELS,
     Container,
     Environment,
@@ -201,6 +202,8 @@ def _container(lookups: Lookups, document: PlainContainer | ContainerDocument) -
         service=service,
         labels=labels,
         links=linked_uuids(document.links) if document.links else NO_LINKS,
+        ports=tuple(map(intern, document.ports)) if document.ports else (),
+        health=intern((document.health_state or "").lower()) if AGENT_LABEL in labels else "",
     )
     return container, asked
 

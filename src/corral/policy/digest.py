@@ -1,0 +1,13 @@
+"""A short name for a policy, by its meaning."""
+
+from __future__ import annotations
+
+import hashlib
+
+from corral.policy.rules import Policy
+
+
+def policy_digest(policy: Policy) -> str:
+    """Names a policy by its meaning: equal policies have equal digests, however they were written."""
+    text = "\n".join([f"default {policy.default}", *map(str, policy.rules)])
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]  # JSON can carry half a pair

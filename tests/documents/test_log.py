@@ -1,0 +1,15 @@
+"""`/v1/log` against what an agent really answers."""
+
+from __future__ import annotations
+
+import json
+
+from corral.documents.log import Log
+from tests.documents.checking import check
+
+from ..daemon.running import running_agent
+
+
+async def test_the_log_of_an_agent() -> None:
+    async with running_agent() as running:
+        check(Log, json.loads((await running.get("/v1/log"))[1]))
