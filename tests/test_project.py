@@ -89,8 +89,9 @@ def cli_commands() -> dict[str, Any]:
 
 def _commands_of(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(command, typer.core.TyperGroup):
-        for word, member in command.commands.items():
-            yield from _commands_of(member, f"{name} {word}".strip())
+        context = typer.Context(command)
+        for word in command.list_commands(context):
+            yield from _commands_of(command.get_command(context, word), f"{name} {word}".strip())
     else:
         yield name, command
 
@@ -144,7 +145,11 @@ def test_modules_and_functions_stay_short() -> None:
 
 def test_version_is_in_one_place() -> None:
     said = re.compile(rf"(?<![\d.=]){re.escape(corral.__version__)}(?![\d.])")
-    elsewhere = [str(place) for place, text in texts() if place.suffix != ".lock" and place.name != "package-lock.json" and said.search(text)]
+    elsewhere = [
+        str(place)
+        for place, text in texts()
+        if place.suffix != ".lock" and place.name != "package-lock.json" and said.search(text)
+    ]
     assert elsewhere == ["CHANGELOG.md", "src/corral/__init__.py"]
     assert f"## [{corral.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 

@@ -49,9 +49,10 @@ def _commands() -> Iterator[str]:
 def _help(command: Any, path: tuple[str, ...]) -> Iterator[str]:
     run = CliRunner().invoke(app, [*path, "--help"], prog_name="corral")
     yield from ("## " + " ".join(("corral", *path)), "", "```text", run.output.strip(), "```", "")
-    for name, inner in getattr(command, "commands", {}).items():
-        if not inner.hidden:
-            yield from _help(inner, (*path, name))
+    if isinstance(command, typer.core.TyperGroup):
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from _help(command.get_command(context, name), (*path, name))
 
 
 def _answers() -> Iterator[str]:

@@ -21,7 +21,7 @@ import uvloop
 from corral.daemon.denialwatch import DenialWatch
 from corral.daemon.hub import EventHub
 from corral.dataplane.bridge import enable_bridge_filtering
-from corral.dataplane.flowlog import FlowLog
+from corral.dataplane.flows.flowlog import FlowLog
 from corral.dataplane.kernel import KernelDataplane
 from corral.sandbox.namespace import Namespace
 from corral.sandbox.topology import BRIDGE, HostNetwork, Topology, require_bridge_netfilter

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import process_time
 
-from corral.daemon.cells import matrix_document
+from corral.daemon.answers.cells import matrix_document
 from corral.daemon.desk import Desk
 from corral.daemon.facts import Facts
 from corral.nft.tracker import Tracker

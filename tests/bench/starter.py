@@ -40,6 +40,7 @@ async def start(url: str, asked: float) -> Answer:
     from corral.daemon.agent import Agent
     from corral.daemon.collector import spare_what_is_loaded
     from corral.dataplane.codec import encode
+    from corral.dataplane.flows.flowlog import FlowLog
     from corral.dataplane.kernel import KernelDataplane
     from corral.nft.transaction import Transaction
 
@@ -55,7 +56,7 @@ async def start(url: str, asked: float) -> Answer:
     moments = {"imports": time.monotonic() - asked}
     settings = load_settings({}, {"metadata_url": url, "log_level": "error"})
     async with WritingDataplane() as dataplane:
-        agent = Agent(settings, dataplane, loaded=spare_what_is_loaded)
+        agent = Agent(settings, dataplane, FlowLog(), loaded=spare_what_is_loaded)
         running = asyncio.create_task(agent.run())
         while not agent.facts.inventory_loaded:
             await asyncio.wait([running], timeout=_LOOK)

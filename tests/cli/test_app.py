@@ -38,7 +38,7 @@ def test_the_version() -> None:
     [
         (["agents"], "agents"),
         (["agent", "--listn", "x"], "--listen"),
-        (["agent", "--mode", "on"], "CORRAL_MODE: 'on' given; Input should be 'enforce' or 'off'"),
+        (["agent", "--mode", "on"], "CORRAL_MODE: 'on' given; Input should be 'enforce', 'audit' or 'off'"),
         (["agent", "--listen", "8799"], "CORRAL_LISTEN: '8799' given; host:port is allowed"),
         (["status", "--agent", "foo"], "corral: --agent: 'foo' given; host:port is allowed"),
         (["status", "--agent", "a..b:80"], "the address is not valid"),

@@ -14,10 +14,10 @@ from corral.cli.doctor import readable_settings
 from corral.documents.doctor import Examination
 from corral.errors import UsageError
 from corral.sandbox.world import Sandbox
-from tests.documents.checking import check
-from tests.kernel.namespaces import Namespace
 
+from ..documents.checking import check
 from ..e2e.places import corral, nft, one_host, run_on_host
+from ..kernel.namespaces import Namespace
 
 
 async def test_beside_an_agent_that_enforces() -> None:

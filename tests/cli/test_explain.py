@@ -14,8 +14,8 @@ import pytest
 from msgspec.json import encode
 
 from corral.cli.explain import MOST_SHOWN, show
-from corral.daemon.explain import explain
-from corral.daemon.topology import topology_document, topology_of
+from corral.daemon.answers.explain import explain
+from corral.daemon.answers.topology import topology_document, topology_of
 from corral.documents.explain import Explanation
 from corral.sandbox.documents import render_root
 from corral.sandbox.world import Sandbox

@@ -13,13 +13,13 @@ import pytest
 from corral.cli.legacy import legacy_commands, removal_script
 from corral.nft.leftovers import find_leftovers
 from corral.sandbox.world import Sandbox
-from tests.dataplane.places import JUMP, everything_else, leave_rancher, load
-from tests.kernel.namespaces import Namespace
-from tests.nft.test_leftovers import JUMP as JUMP_RULE
-from tests.nft.test_leftovers import OTHER
 
+from ..dataplane.places import JUMP, everything_else, leave_rancher, load
 from ..e2e.places import FOREIGN_TABLES, Ran, corral, one_host
 from ..e2e.test_no_gap import under_probe
+from ..kernel.namespaces import Namespace
+from ..nft.test_leftovers import JUMP as JUMP_RULE
+from ..nft.test_leftovers import OTHER
 
 PASTURESTACK = """
 table inet pasturestack_policy {

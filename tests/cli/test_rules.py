@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from corral.cli.rules import rules, topology
-from corral.daemon.topology import understood
+from corral.daemon.answers.topology import understood
 from corral.errors import UnreachableError
 
 from ..daemon.running import running_agent, until

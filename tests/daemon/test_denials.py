@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from corral.daemon.denials import FLOWLESS, DeniedBook, End, Observer, Seen
 from corral.daemon.desk import Desk
-from corral.dataplane.conntrack import TrackedFlow
-from corral.dataplane.flowlog import GROUP, LoggedPacket
-from corral.dataplane.packet import ICMP, ICMPV6, TCP, Header
+from corral.dataplane.flows.conntrack import TrackedFlow
+from corral.dataplane.flows.flowlog import GROUP, LoggedPacket
+from corral.dataplane.flows.packet import ICMP, ICMPV6, TCP, Header
 from corral.documents.denied import DeniedFlow
 from corral.policy.enforcement import LOG_GROUP, log_prefix
 from corral.policy.render import INVALID_DROP, IPV6_DROP, default_counter, rule_counter

@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 from corral.daemon import denialwatch
 from corral.daemon.denialwatch import DenialWatch
 from corral.daemon.hub import EventHub
-from corral.dataplane.conntrack import TrackedFlow
 from corral.dataplane.fake import FakeFlowLog
-from corral.dataplane.flowlog import LoggedPacket
-from corral.dataplane.packet import TCP, Header
+from corral.dataplane.flows.conntrack import TrackedFlow
+from corral.dataplane.flows.flowlog import LoggedPacket
+from corral.dataplane.flows.packet import TCP, Header
 from corral.errors import DataplaneError, UnsupportedError
 from corral.policy.enforcement import log_prefix
 from corral.policy.render import INVALID_DROP

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corral.daemon.answers.matrix import MatrixReport
 from corral.daemon.desk import Desk
 from corral.daemon.facts import Facts
-from corral.daemon.matrix import MatrixReport
 from corral.daemon.rulehits import MOST_REMEMBERED, RuleHitsReport, Tallies
 from corral.dataplane.fake import FakeDataplane
 from corral.documents.rules import Rules

@@ -8,9 +8,9 @@ import errno
 import pytest
 
 from corral.dataplane.base import ForeignChange
-from corral.dataplane.conntrack import TrackedFlow
 from corral.dataplane.fake import FakeDataplane, FakeFlowLog
-from corral.dataplane.flowlog import LoggedPacket
+from corral.dataplane.flows.conntrack import TrackedFlow
+from corral.dataplane.flows.flowlog import LoggedPacket
 from corral.errors import CommitError, DataplaneError, UncertainError
 from corral.nft.transaction import AddCounter, AddTable, DeleteCounter, Transaction
 from corral.types import Address

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from corral.daemon.explain import explain
-from corral.daemon.topology import topology_of
+from corral.daemon.answers.explain import explain
+from corral.daemon.answers.topology import topology_of
 from corral.documents.explain import Explanation, Names
 
 from ..daemon.running import desk_of, small_environment

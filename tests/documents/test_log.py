@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from corral.documents.log import Log
-from tests.documents.checking import check
 
 from ..daemon.running import running_agent
+from .checking import check
 
 
 async def test_the_log_of_an_agent() -> None:

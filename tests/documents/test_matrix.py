@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
-from corral.daemon.cells import matrix_document
+from corral.daemon.answers.cells import matrix_document
 from corral.documents.matrix import MatrixDocument, WarningsDocument
 from corral.policy.matrix import matrix_of
 from corral.policy.profiles import profiles_of

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from corral.documents.plan import PlanDocument, PolicyCheck, PolicyTest
 
-from ..daemon.test_plan import planned
+from ..daemon.answers.test_plan import planned
 from .checking import check
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corral.daemon.matrix import MatrixReport
+from corral.daemon.answers.matrix import MatrixReport
 from corral.daemon.rulehits import RuleHitsReport
 from corral.dataplane.fake import FakeDataplane
 from corral.documents.rules import Rules

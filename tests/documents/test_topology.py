@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from corral.daemon.topology import topology_document, topology_of
+from corral.daemon.answers.topology import topology_document, topology_of
 from corral.documents.topology import TopologyDocument
 
+from ..daemon.answers.test_topology import AT, POLICIES, loaded_of
 from ..daemon.running import desk_of, small_environment
-from ..daemon.test_topology import AT, POLICIES, loaded_of
 from ..policy.strategies import EXAMPLES, Container, worlds
 from .checking import check
 

@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any
 
-from corral.dataplane.flowlog import FlowLog
+from corral.dataplane.flows.flowlog import FlowLog
 from corral.documents.denied import Denied
 from corral.sandbox.agents import Agent
 from corral.sandbox.probes import Outcome

@@ -21,10 +21,10 @@ from corral.cli import explain as explain_command
 from corral.cli import inspect
 from corral.cli.output import errors, out, say, say_error, say_json
 from corral.config import Settings
-from corral.daemon.explain import explain
+from corral.daemon.answers.explain import explain
+from corral.daemon.answers.report import Report
+from corral.daemon.answers.topology import topology_of
 from corral.daemon.logs import configure_logs
-from corral.daemon.report import Report
-from corral.daemon.topology import topology_of
 from corral.errors import CorralError, UnreachableError
 from corral.nft.text import render
 from corral.nft.values import Chain, Count, Dispatch, Equals, Field, InSet, Ruleset, Verdict

@@ -13,7 +13,7 @@ from typing import Self
 
 import pytest
 
-from corral.dataplane.flowlog import FlowLog
+from corral.dataplane.flows.flowlog import FlowLog
 from corral.policy.enforcement import ENFORCE, Enforcement, log_prefix
 from corral.policy.render import rule_counter
 from corral.policy.rules import Policy, Rule, Scope, Within

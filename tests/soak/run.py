@@ -14,7 +14,7 @@ import uvloop
 from corral.config import load_settings
 from corral.daemon.agent import Agent
 from corral.daemon.facts import Facts
-from corral.dataplane.flowlog import FlowLog
+from corral.dataplane.flows.flowlog import FlowLog
 from corral.dataplane.kernel import KernelDataplane
 from corral.nft.tracker import difference
 from corral.nft.values import Ruleset

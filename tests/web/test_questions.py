@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 
-from corral.daemon.questions import Questions
+from corral.daemon.answers.questions import Questions
 from corral.web.questions import QuestionsView
 
 from ..daemon.running import running_agent, until

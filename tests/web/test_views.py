@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from corral.daemon.report import Report
+from corral.daemon.answers.report import Report
 from corral.web.views import AgentView, Which
 
 

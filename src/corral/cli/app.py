@@ -11,57 +11,43 @@ from typing import Annotated
 import typer
 
 import corral
-from corral.cli import (
-    agent,
-    bundle,
-    cleanup,
-    connections,
-    demo,
-    denied,
-    doctor,
-    explain,
-    inspect,
-    listing,
-    policy,
-    policy_change,
-    policy_check,
-    rules,
-    wait,
-)
+from corral.cli.lazy import lazy_group
 from corral.cli.output import say_error
 from corral.errors import CorralError, UsageError
+
+COMMANDS = {
+    "agent": "corral.cli.agent:agent",
+    "demo": "corral.cli.demo:demo",
+    "status": "corral.cli.inspect:status",
+    "explain": "corral.cli.explain:explain",
+    "policy": "corral.cli.policy.group:app",
+    "denied": "corral.cli.denied:denied",
+    "rules": "corral.cli.rules:rules",
+    "connections": "corral.cli.connections:connections",
+    "containers": "corral.cli.listing:containers",
+    "hosts": "corral.cli.listing:hosts",
+    "wait": "corral.cli.wait:wait",
+    "ruleset": "corral.cli.inspect:ruleset",
+    "topology": "corral.cli.rules:topology",
+    "doctor": "corral.cli.doctor:doctor",
+    "bundle": "corral.cli.bundle:bundle",
+    "schema": "corral.cli.schema:schema",
+    "cleanup": "corral.cli.cleanup:cleanup",
+}
+
+_SEE, _CARE = "See and ask", "Care for a host"
+PANELS = {
+    **dict.fromkeys(("status", "explain", "denied", "rules", "connections", "containers", "hosts", "wait"), _SEE),
+    **dict.fromkeys(("ruleset", "topology", "doctor", "bundle", "schema", "cleanup"), _CARE),
+}
 
 app = typer.Typer(
     name="corral",
     help="Network policy for Rancher 1.x environments and PastureStack, enforced by nftables.",
+    cls=lazy_group(COMMANDS, PANELS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-app.command(name="agent")(agent.agent)
-app.command(name="demo")(demo.demo)
-app.command(name="status")(inspect.status)
-app.command(name="explain")(explain.explain)
-app.command(name="rules")(rules.rules)
-app.command(name="ruleset")(inspect.ruleset)
-app.command(name="topology")(rules.topology)
-app.command(name="wait")(wait.wait)
-app.command(name="containers")(listing.containers)
-app.command(name="hosts")(listing.hosts)
-app.command(name="connections")(connections.connections)
-app.command(name="denied")(denied.denied)
-app.command(name="cleanup")(cleanup.cleanup)
-app.command(name="doctor")(doctor.doctor)
-app.command(name="bundle")(bundle.bundle)
-
-policies = typer.Typer(name="policy", help="The environment's policy: see it, try it, change it.", no_args_is_help=True)
-policies.command(name="show")(policy.show)
-policies.command(name="validate")(policy_check.validate)
-policies.command(name="plan")(policy.plan)
-policies.command(name="apply")(policy_change.apply)
-policies.command(name="rollback")(policy_change.rollback)
-policies.command(name="test")(policy_check.check_expectations)
-app.add_typer(policies)
 
 
 def _version(value: bool) -> None:

@@ -24,7 +24,7 @@ def bundle(
     agent: AgentAddress = None,
 ) -> None:
     """Pack what a maintainer needs to see, without secrets, in less than 5 MB. Works without an agent, too."""
-    from corral.daemon import bundle as bundling  # noqa: PLC0415 - `--help` does without the daemon
+    from corral.support import bundle as bundling  # noqa: PLC0415 - `--help` does without the daemon
 
     if output.exists() and not force:
         raise _is_there(output)

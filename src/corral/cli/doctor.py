@@ -39,9 +39,9 @@ def doctor(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
 
 async def examination(agent: str | None) -> Examination:
     """What the doctor finds; wrong settings are among it. Raises UsageError for a wrong `--agent`."""
-    from corral.daemon.doctor import judge  # noqa: PLC0415 - `--help` does without the daemon
-    from corral.daemon.examination import examine  # noqa: PLC0415 - as above
     from corral.daemon.times import rfc3339  # noqa: PLC0415 - as above
+    from corral.support.doctor import judge  # noqa: PLC0415 - `--help` does without the daemon
+    from corral.support.examination import examine  # noqa: PLC0415 - as above
 
     settings, error = readable_settings(agent)
     findings = await examine(settings, client_of(settings), error)

@@ -60,8 +60,8 @@ def _judged_here(
     client: str, server: str, port: str | None, topology: Path | None, policy: Path | None, agent: str | None
 ) -> Explanation:
     """By a file; or by what the agent knows, under another policy."""
-    from corral.daemon.explain import explain as explained  # noqa: PLC0415 - `--help` does without msgspec
-    from corral.daemon.topology import load, understood  # noqa: PLC0415 - as above
+    from corral.daemon.answers.explain import explain as explained  # noqa: PLC0415 - `--help` does without msgspec
+    from corral.daemon.answers.topology import load, understood  # noqa: PLC0415 - as above
 
     if topology is not None:
         loaded = load(topology, policy)

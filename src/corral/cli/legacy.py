@@ -47,17 +47,17 @@ async def _clean(agent: str | None, *, dry_run: bool, force: bool) -> bool:
 
 
 async def _leftovers() -> Leftovers:
-    from corral.daemon.examination import all_foreign_chains  # noqa: PLC0415 - `--help` does without the daemon
-    from corral.dataplane.foreign import foreign_tables  # noqa: PLC0415 - as above
-    from corral.dataplane.ipsets import ipset_names  # noqa: PLC0415 - as above
+    from corral.dataplane.host.foreign import foreign_tables  # noqa: PLC0415 - as above
+    from corral.dataplane.host.ipsets import ipset_names  # noqa: PLC0415 - as above
     from corral.nft.leftovers import find_leftovers  # noqa: PLC0415 - as above
+    from corral.support.examination import all_foreign_chains  # noqa: PLC0415 - `--help` does without the daemon
 
     return find_leftovers(await all_foreign_chains(), await foreign_tables(), await ipset_names())
 
 
 async def _why_not(agent: str | None) -> str | None:
-    from corral.daemon.examination import see_agent, see_table  # noqa: PLC0415 - as above
-    from corral.daemon.handover import why_unprotected  # noqa: PLC0415 - as above
+    from corral.support.examination import see_agent, see_table  # noqa: PLC0415 - as above
+    from corral.support.handover import why_unprotected  # noqa: PLC0415 - as above
 
     settings, error = readable_settings(agent)
     if error is not None:
@@ -90,7 +90,7 @@ async def _remove(left: Leftovers) -> bool:
 
 async def _remove_from_nftables(left: Leftovers) -> None:
     """Again, when the rules changed between looking and removing."""
-    from corral.dataplane.removal import remove_from_nftables  # noqa: PLC0415 - as above
+    from corral.dataplane.host.removal import remove_from_nftables  # noqa: PLC0415 - as above
 
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -103,7 +103,7 @@ async def _remove_from_nftables(left: Leftovers) -> None:
 
 
 async def _remove_ipsets(names: tuple[str, ...]) -> None:
-    from corral.dataplane.ipsets import destroy_ipset  # noqa: PLC0415 - as above
+    from corral.dataplane.host.ipsets import destroy_ipset  # noqa: PLC0415 - as above
 
     for name in names:
         for _ in range(_TRIES):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
+import typer
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import is_typeddict
 
+from corral.cli.output import say, say_json
 from corral.documents.connections import Connections
 from corral.documents.containers import Containers, Programmed
 from corral.documents.denied import Denied, DeniedSuggestions
@@ -21,6 +23,7 @@ from corral.documents.plan import FormerPolicies, PlanDocument, PolicyCheck, Pol
 from corral.documents.rules import Rules
 from corral.documents.state import Health, PolicyInForce, State
 from corral.documents.topology import TopologyDocument
+from corral.errors import UsageError
 
 # What each answer is called, here and in the documentation.
 DOCUMENTS: dict[str, type] = {
@@ -47,6 +50,26 @@ DOCUMENTS: dict[str, type] = {
     "topology": TopologyDocument,
     "warnings": WarningsDocument,
 }
+
+
+def _names(incomplete: str) -> list[str]:
+    return [name for name in DOCUMENTS if name.startswith(incomplete)]
+
+
+def schema(
+    name: Annotated[
+        str | None, typer.Argument(help="The answer; without: list all.", autocompletion=_names, show_default=False)
+    ] = None,
+) -> None:
+    """Print the JSON schema of an answer: of the agent's documents and of what `--json` prints."""
+    if name is None:
+        for known in DOCUMENTS:
+            say(known)
+        return
+    if name not in DOCUMENTS:
+        raise UsageError(f"NAME: {name!r} given; {', '.join(DOCUMENTS)} are allowed")
+    say_json(adapter(DOCUMENTS[name]).json_schema())
+
 
 _CONFIG = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 

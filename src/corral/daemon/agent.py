@@ -15,28 +15,28 @@ import uvloop
 import corral
 from corral.config import Mode, Settings
 from corral.daemon.announcer import Announcer
+from corral.daemon.answers.connections import ConnectionReport
+from corral.daemon.answers.containers import ContainerReport
+from corral.daemon.answers.deniedreport import DeniedReport, EventReport
+from corral.daemon.answers.hosts import HostReport
+from corral.daemon.answers.matrix import MatrixReport
+from corral.daemon.answers.questions import Questions
+from corral.daemon.answers.report import Report
 from corral.daemon.clock import trouble_of, watch_clock
 from corral.daemon.collector import spare_what_is_loaded
-from corral.daemon.connections import ConnectionReport
-from corral.daemon.containers import ContainerReport
 from corral.daemon.denialwatch import DenialWatch, PacketLog
-from corral.daemon.deniedreport import DeniedReport, EventReport
 from corral.daemon.engine import Engine
 from corral.daemon.facts import Facts
 from corral.daemon.feeds import EventFeed, follow_metadata
 from corral.daemon.guard import GuardedDesk
-from corral.daemon.hosts import HostReport
 from corral.daemon.hub import EventHub
 from corral.daemon.logs import LevelSwitch, configure_logs
-from corral.daemon.matrix import MatrixReport
-from corral.daemon.questions import Questions
 from corral.daemon.recentlog import RECENT
-from corral.daemon.report import Report
 from corral.daemon.rulehits import RuleHitsReport
 from corral.daemon.selfcheck import SelfCheck
 from corral.daemon.watch import watch_bridge, watch_foreign_changes
 from corral.dataplane.base import Dataplane
-from corral.dataplane.flowlog import FlowLog
+from corral.dataplane.flows.flowlog import FlowLog
 from corral.dataplane.kernel import KernelDataplane
 from corral.errors import DataplaneError
 from corral.nft.tracker import Tracker

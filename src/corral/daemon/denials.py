@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 
 from corral.daemon.naming import flow_end
 from corral.daemon.times import rfc3339
-from corral.dataplane.conntrack import TrackedFlow
-from corral.dataplane.flowlog import LoggedPacket
-from corral.dataplane.packet import ICMP, ICMPV6, TCP, UDP, protocol_name
+from corral.dataplane.flows.conntrack import TrackedFlow
+from corral.dataplane.flows.flowlog import LoggedPacket
+from corral.dataplane.flows.packet import ICMP, ICMPV6, TCP, UDP, protocol_name
 from corral.documents.denied import DeniedFlow, FlowEnd
 from corral.model.entities import Container
 from corral.policy.render import INVALID_DROP, IPV6_DROP, default_counter, rule_counter

@@ -14,8 +14,8 @@ from corral.daemon.denials import DeniedBook, Entry, Observer
 from corral.daemon.desk import Desk
 from corral.daemon.facts import Facts, Trouble
 from corral.daemon.hub import EventHub
-from corral.dataplane.conntrack import TrackedFlow
-from corral.dataplane.flowlog import LoggedPacket
+from corral.dataplane.flows.conntrack import TrackedFlow
+from corral.dataplane.flows.flowlog import LoggedPacket
 from corral.errors import DataplaneError, UnsupportedError
 
 log = structlog.get_logger()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from corral.daemon.answers.matrix import MatrixReport
 from corral.daemon.desk import Desk
-from corral.daemon.matrix import MatrixReport
 from corral.daemon.times import rfc3339
 from corral.dataplane.base import Dataplane
 from corral.documents.matrix import PolicyWarning

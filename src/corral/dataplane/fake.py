@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from corral.dataplane.base import Dump, ForeignChange, refusal
 from corral.dataplane.codec import encode
-from corral.dataplane.conntrack import TrackedFlow
-from corral.dataplane.flowlog import LoggedPacket
+from corral.dataplane.flows.conntrack import TrackedFlow
+from corral.dataplane.flows.flowlog import LoggedPacket
 from corral.errors import DataplaneError, UncertainError
 from corral.nft.contents import Contents, References
 from corral.nft.transaction import (

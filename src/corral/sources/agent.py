@@ -12,7 +12,6 @@ import msgspec
 from corral.errors import UnreachableError, UsageError
 from corral.sources.http import parse_json
 
-
 EVENT_STREAM = "text/event-stream"
 # The agent says something every 15 s, if only that it lives.
 SILENCE = 40.0
