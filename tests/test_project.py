@@ -58,7 +58,7 @@ def texts() -> Iterator[tuple[Path, str]]:
     """Every text file of the tree with its path from the top."""
     for path in sorted(ROOT.rglob("*")):
         place = path.relative_to(ROOT)
-        if path.is_file() and not any(NOT_OURS.match(part) for part in place.parts):
+        if path.is_file() and path.suffix != ".png" and not any(NOT_OURS.match(part) for part in place.parts):
             yield place, path.read_text()
 
 
@@ -257,6 +257,18 @@ def test_defaults_are_documented() -> None:
     assert "mode" in given
     plain = {name: field.default for name, field in Settings.model_fields.items() if isinstance(field.default, str)}
     assert {name: default for name, default in plain.items() if given.get(name) != [default]} == {}
+
+
+def test_paths_are_documented() -> None:
+    """Those of the health endpoint, both ways; a question's own part follows its path."""
+    routes = {
+        path
+        for module in (SOURCE / "web").glob("*.py")
+        for path in re.findall(r"(?:add_get|web\.get)\(\"([^\"]+)\"", module.read_text())
+    }
+    rows = re.findall(r"^\| (`/.*?) \|", (ROOT / "docs" / "http.md").read_text(), re.MULTILINE)
+    documented = {path for row in rows for path in re.findall(r"`([^`?]+)", row) if path.startswith("/")}
+    assert {path.replace("/assets/…", "/assets/{name}") for path in documented} == routes
 
 
 def test_commands_are_documented() -> None:

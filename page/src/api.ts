@@ -1,14 +1,18 @@
 // The agent's answers, kept fresh: asked for anew when events say that something changed, and now and then besides.
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import type { ChangeEvent, Containers, Denied, DeniedFlow, Hosts, Matrix, Rules, State, StateEvent } from "./documents";
 
 const PATIENCE = 15_000;
 
 export async function ask<T>(path: string): Promise<T> {
+  return JSON.parse(await asked(path)) as T;
+}
+
+async function asked(path: string): Promise<string> {
   const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   const text = await answer.text();
-  if (answer.ok) return JSON.parse(text) as T;
+  if (answer.ok) return text;
   let said = `${answer.status} ${answer.statusText}`;
   try {
     said = String((JSON.parse(text) as { error: unknown }).error ?? said);
@@ -18,6 +22,10 @@ export async function ask<T>(path: string): Promise<T> {
   throw new Error(said);
 }
 
+/** However much happens, a document is asked for no more often than this, and most of the time is left for people. */
+const REST = 400;
+const REST_SHARE = 4;
+
 /** One document, the error of the last attempt to get it, and when it came (ms since the epoch). */
 export class Resource<T> {
   readonly data = signal<T | null>(null);
@@ -25,8 +33,12 @@ export class Resource<T> {
   readonly at = signal<number | null>(null);
   /** Whether what is there may be out of date. */
   stale = true;
-  #busy: Promise<void> | null = null;
+  #busy = false;
   #again = false;
+  #rested = 0;
+  #timer = 0;
+  /** What `data` was made of: the same answer again is no reason to draw anything. */
+  #text = "";
 
   constructor(
     readonly path: string,
@@ -34,31 +46,43 @@ export class Resource<T> {
     readonly interval: number,
   ) {}
 
-  /** Ask now; while a question is under way, ask once more after it. */
-  load(): Promise<void> {
+  /** Ask now, or once the last question is answered and a rest is over. */
+  load(): void {
     if (this.#busy) {
       this.#again = true;
-      return this.#busy;
+      return;
     }
-    this.#busy = this.#ask().finally(() => {
-      this.#busy = null;
-    });
-    return this.#busy;
+    if (this.#timer) return;
+    const wait = this.#rested - performance.now();
+    if (wait <= 0) {
+      void this.#ask();
+      return;
+    }
+    this.#timer = window.setTimeout(() => {
+      this.#timer = 0;
+      void this.#ask();
+    }, wait);
   }
 
   async #ask(): Promise<void> {
-    do {
-      this.#again = false;
-      this.stale = false;
-      try {
-        this.data.value = await ask<T>(this.path);
-        this.at.value = Date.now();
-        this.error.value = null;
-      } catch (error) {
-        this.error.value = explained(error);
-        this.stale = true;
-      }
-    } while (this.#again);
+    const began = performance.now();
+    this.#busy = true;
+    this.#again = false;
+    this.stale = false;
+    try {
+      const text = await asked(this.path);
+      if (text !== this.#text || this.data.value === null) this.data.value = JSON.parse(text) as T;
+      this.#text = text;
+      this.at.value = Date.now();
+      this.error.value = null;
+    } catch (error) {
+      this.error.value = explained(error);
+      this.stale = true;
+    }
+    this.#busy = false;
+    const now = performance.now();
+    this.#rested = now + Math.max(REST, REST_SHARE * (now - began));
+    if (this.#again) this.load();
   }
 }
 
@@ -69,6 +93,15 @@ function explained(error: unknown): string {
 }
 
 export const state = new Resource<State>("v1/state", 2_000);
+
+let first: string | null = null;
+/** Whether the agent that answers is of another version than the one that this page came from. */
+export const upgraded = computed(() => {
+  const version = state.data.value?.version ?? null;
+  first ??= version;
+  return version !== first;
+});
+
 export const matrix = new Resource<Matrix>("v1/matrix", 30_000);
 export const rules = new Resource<Rules>("v1/rules", 2_000);
 export const containers = new Resource<Containers>("v1/containers", 5_000);
@@ -92,9 +125,20 @@ export const happenings = signal<readonly Happening[]>([]);
 export const stream = signal<"connecting" | "live" | "lost">("connecting");
 
 let last = 0;
+let waiting: Happening[] = [];
+let telling = 0;
+
+/** Told with what else happens in the next moment, so that a flood of events is not drawn one by one. */
 export function note(happening: Fresh): void {
   last += 1;
-  happenings.value = [{ ...happening, id: last } as Happening, ...happenings.value].slice(0, KEPT);
+  waiting.push({ ...happening, id: last } as Happening);
+  if (waiting.length > KEPT) waiting.shift();
+  if (telling) return;
+  telling = window.setTimeout(() => {
+    happenings.value = [...waiting.reverse(), ...happenings.value].slice(0, KEPT);
+    waiting = [];
+    telling = 0;
+  }, 200);
 }
 
 /** What the present view shows, besides the state, which is always shown. */
@@ -102,13 +146,13 @@ let shown: readonly Resource<unknown>[] = [];
 
 export function show(resources: readonly Resource<unknown>[]): void {
   shown = [state, ...resources];
-  for (const resource of shown) if (resource.stale) void resource.load();
+  for (const resource of shown) if (resource.stale) resource.load();
 }
 
 function outdated(resources: readonly Resource<unknown>[]): void {
   for (const resource of resources) {
     resource.stale = true;
-    if (shown.includes(resource)) void resource.load();
+    if (shown.includes(resource)) resource.load();
   }
 }
 
@@ -120,7 +164,7 @@ function poll(): void {
     const now = Date.now();
     for (const resource of shown) {
       if (now < (due.get(resource) ?? 0)) continue;
-      if (due.has(resource) || resource.stale) void resource.load();
+      if (due.has(resource) || resource.stale) resource.load();
       due.set(resource, now + resource.interval);
     }
   };

@@ -2,7 +2,8 @@
 
 import { useEffect } from "preact/hooks";
 import { VIEWS, type View } from "./address";
-import { containers, denied, hosts, matrix, type Resource, rules, show, state, stream } from "./api";
+import { containers, denied, hosts, matrix, type Resource, rules, show, state, stream, upgraded } from "./api";
+import { Boundary } from "./boundary";
 import type { State } from "./documents";
 import { ago, clock } from "./format";
 import { GraphView } from "./graph/view";
@@ -55,8 +56,16 @@ export function App() {
       </button>
       <Head />
       <Notices view={view} />
-      <main id="main" tabIndex={-1} class={`view view-${view}`} aria-label={TITLES[view]}>
-        <Body />
+      <main
+        id="main"
+        tabIndex={-1}
+        class={`view view-${view} ${state.error.value === null ? "" : "old"}`}
+        aria-label={TITLES[view]}
+      >
+        <h1 class="unseen">{TITLES[view]}</h1>
+        <Boundary key={view} of={NEEDS[view]}>
+          <Body />
+        </Boundary>
       </main>
     </>
   );
@@ -119,9 +128,13 @@ function Standing({ document }: { document: State }) {
       <span class={`badge mode-${document.mode}`}>
         {document.mode === "enforce" ? "enforcing" : document.mode.toUpperCase()}
       </span>
-      <a class={`badge status-${document.status}`} href={link("status")}>
-        {document.status}
-      </a>
+      {state.error.value === null ? (
+        <a class={`badge status-${document.status}`} href={link("status")}>
+          {document.status}
+        </a>
+      ) : (
+        <span class="badge bad">no answer</span>
+      )}
     </>
   );
 }
@@ -154,7 +167,16 @@ function Notices({ view }: { view: View }) {
       {error !== null && (
         <div class="notice notice-bad" role="alert">
           <strong>No answer from the agent:</strong> {error}.
-          {at !== null && ` What is shown is from ${clock(new Date(at).toISOString(), now.value)}.`}
+          {at !== null && ` What is shown is from ${clock(new Date(at).toISOString(), now.value)}.`} Asking again every
+          2 s.
+        </div>
+      )}
+      {upgraded.value && (
+        <div class="notice notice-warn" role="status">
+          The agent is now version {document?.version}; this page is of the version before.{" "}
+          <button type="button" class="plain" onClick={() => location.reload()}>
+            Load the new page
+          </button>
         </div>
       )}
       {document?.mode === "audit" && (

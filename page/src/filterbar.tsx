@@ -6,7 +6,7 @@ import type { Matrix, Verdict } from "./documents";
 import { count } from "./format";
 import { choices } from "./matrix/select";
 import { VERDICT_WORDS } from "./matrix/words";
-import { adjust, audit, filters } from "./store";
+import { adjust, filters, passing } from "./store";
 
 function Choice(props: {
   label: string;
@@ -91,6 +91,9 @@ export function FilterBar({ matrix, sides }: { matrix: Matrix; sides: boolean })
   );
 }
 
+const swatch = (verdict: Verdict): string =>
+  passing.value !== null && verdict === "deny" ? "passing" : verdict.replace(" ", "-");
+
 /** The legend of the matrix, which filters by verdict, too. */
 export function VerdictFilter({ counts }: { counts: Readonly<Record<Verdict, number>> }) {
   const wanted = filters.value.verdicts;
@@ -109,8 +112,8 @@ export function VerdictFilter({ counts }: { counts: Readonly<Record<Verdict, num
           aria-pressed={wanted.includes(verdict)}
           onClick={() => toggle(verdict)}
         >
-          <span class={`swatch swatch-${verdict.replace(" ", "-")}`} aria-hidden="true" />
-          {audit.value && verdict === "deny" ? "would be denied" : VERDICT_WORDS[verdict]}
+          <span class={`swatch swatch-${swatch(verdict)}`} aria-hidden="true" />
+          {passing.value !== null && verdict === "deny" ? `${passing.value}: would be denied` : VERDICT_WORDS[verdict]}
           <span class="chip-count">{count(counts[verdict])}</span>
         </button>
       ))}

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import type { Resource } from "./api";
 import { clock, since } from "./format";
 import { VERDICT_WORDS } from "./matrix/words";
-import { audit, now } from "./store";
+import { now, passing } from "./store";
 
 /** A party's name with its stack held back: the service is what tells rows apart. */
 export function Name({ of }: { of: string }) {
@@ -17,16 +17,15 @@ export function Name({ of }: { of: string }) {
   );
 }
 
-/** Says in audit mode that nothing is dropped. */
+/** Says in the modes "audit" and "off" that nothing is dropped. */
 export function VerdictBadge({ verdict }: { verdict: string }) {
-  const audited = verdict === "audit" || (audit.value && verdict === "deny");
-  const word = audited ? "AUDIT" : (VERDICT_WORDS[verdict as keyof typeof VERDICT_WORDS] ?? verdict);
+  const passes = verdict === "audit" ? "AUDIT" : verdict === "deny" ? passing.value : null;
   return (
     <span
-      class={`badge verdict-${audited ? "audit" : verdict.replace(" ", "-")}`}
-      title={audited ? "would be denied; passes" : ""}
+      class={`badge verdict-${passes === null ? verdict.replaceAll(" ", "-") : "audit"}`}
+      title={passes === null ? undefined : "would be denied; passes"}
     >
-      {word}
+      {passes ?? VERDICT_WORDS[verdict as keyof typeof VERDICT_WORDS] ?? verdict}
     </span>
   );
 }

@@ -13,7 +13,11 @@ setInterval(() => {
   now.value = Date.now();
 }, 1000);
 
-export const audit = computed(() => state.data.value?.mode === "audit");
+/** What is said of a denied flow where the mode lets it pass; null where it is dropped. */
+export const passing = computed(() => {
+  const mode = state.data.value?.mode;
+  return mode === "audit" ? "AUDIT" : mode === "off" ? "OFF" : null;
+});
 
 window.addEventListener("hashchange", () => {
   address.value = parseAddress(location.hash);

@@ -1,6 +1,6 @@
 // The agent's explanation of a flow, asked for when somebody wants to know.
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ask } from "./api";
 import type { ExplainedFlow, Explanation, Suggestion } from "./documents";
 import { plural } from "./format";
@@ -25,7 +25,11 @@ export function Why({ client, server, port }: WhyProps) {
       setAnswer({ of, said: error instanceof Error ? error.message : String(error) });
     }
   };
-  if (answer?.of !== of) {
+  const place = useRef<HTMLDivElement>(null);
+  const shown = answer?.of === of;
+  // The button that had the focus is gone.
+  useEffect(() => place.current?.focus({ preventScroll: true }), [shown]);
+  if (!shown) {
     return (
       <button type="button" class="plain" onClick={() => void find()}>
         Explain
@@ -33,7 +37,7 @@ export function Why({ client, server, port }: WhyProps) {
     );
   }
   return (
-    <div class="why" role="status">
+    <div ref={place} class="why" role="status" tabIndex={-1}>
       {typeof answer.said === "string" ? <p class="quiet">{answer.said}</p> : <Explained said={answer.said} />}
     </div>
   );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { graphOf, neighbours } from "../src/graph/elements";
+import { around, graphOf, neighbours, placesAround } from "../src/graph/elements";
 import { EXAMPLE, party } from "./example";
 
 const APPLICATIONS = [0, 1, 3, 4];
@@ -56,4 +56,42 @@ test("neighbours are told by direction", () => {
       { id: "party shop/web", reach: "all" },
     ],
   });
+});
+
+test("around one are those that it has to do with, by their full names, and only its own lines", () => {
+  const graph = graphOf(EXAMPLE, APPLICATIONS, () => false);
+  const near = around(graph, "party shop/db");
+  assert.deepEqual(
+    near.nodes.map((node) => [node.label, node.parent]),
+    [
+      ["lonely", null],
+      ["shop/web", null],
+      ["shop/db", null],
+    ],
+  );
+  assert.equal(near.edges.length, 2);
+  assert.deepEqual(around(graph, "party lonely").edges, near.edges.slice(0, 1));
+});
+
+test("those that only reach it are at its left, and nobody is on another's place", () => {
+  const near = around(
+    graphOf(EXAMPLE, APPLICATIONS, () => false),
+    "party shop/db",
+  );
+  const places = placesAround(near, "party shop/db", 100, 50);
+  assert.deepEqual(
+    [...places].map(([id, [x]]) => [id, Math.sign(x)]),
+    [
+      ["party shop/db", 0],
+      ["party lonely", -1],
+      ["party shop/web", 1],
+    ],
+  );
+  const ids = Array.from({ length: 61 }, (_, number) => `party ${number}`);
+  const nodes = ids.map((id) => ({ ...(near.nodes[0] as (typeof near.nodes)[number]), id }));
+  const edges = ids
+    .slice(1)
+    .map((target) => ({ id: target, source: "party 0", target, forth: "all", back: null }) as const);
+  const many = [...placesAround({ nodes, edges }, "party 0", 100, 50).values()];
+  assert.equal(new Set(many.map(String)).size, 61);
 });

@@ -1,16 +1,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { askedPort, cellSentence } from "../src/matrix/words";
+import { askedPort, cellSentence, known } from "../src/matrix/words";
 import { splitReason } from "../src/reasons";
 import { EXAMPLE } from "./example";
 
 test("a cell in words names the pair, the verdict and the reason", () => {
   const [deny, allow, mixed] = EXAMPLE.decisions;
-  assert.equal(cellSentence("a", "b", allow, false), "a to b: allow by somebody");
-  assert.equal(cellSentence("a", "b", deny, true), "a to b: AUDIT, passes: deny by somebody");
+  assert.equal(cellSentence("a", "b", allow, null), "a to b: allow by somebody");
+  assert.equal(cellSentence("a", "b", deny, "AUDIT"), "a to b: AUDIT, passes: deny by somebody");
   const said = "a to b: tcp 80 allow by somebody; any other deny by somebody";
-  assert.equal(cellSentence("a", "b", mixed, false), said);
-  assert.equal(cellSentence("a", "b", undefined, false), "a to b: not known");
+  assert.equal(cellSentence("a", "b", mixed, null), said);
+  assert.equal(cellSentence("a", "b", undefined, null), "a to b: not known");
+});
+
+test("a verdict of a newer agent is none that the page pretends to know", () => {
+  assert.deepEqual(["allow", "mixed", "quarantine", "toString", undefined].map(known), [
+    "allow",
+    "mixed",
+    "not judged",
+    "not judged",
+    "not judged",
+  ]);
 });
 
 test("the agent is asked about a port of the decision", () => {

@@ -13,6 +13,7 @@ from rich.console import Console
 from corral.daemon.logs import configure_logs
 
 from .burst import measure_burst, measure_engine, measure_refresh
+from .commands import measure_commands
 from .denied import measure_denied
 from .edits import measure_policy
 from .latency import measure_events, measure_floor, measure_local, measure_replace
@@ -39,6 +40,7 @@ BENCHES: dict[str, Bench] = {
     "packets": measure_packets,
     "denied": measure_denied,
     "questions": measure_questions,
+    "commands": measure_commands,
 }
 
 

@@ -29,7 +29,7 @@ def measure_start(*, quick: bool) -> list[Row]:
     document = world.document()
 
     async def main(_: Namespace) -> tuple[Answer, Answer, Answer]:
-        async with _serving(document) as url:
+        async with serving(document) as url:
             fetched = [await _run(library, url) for library in ("orjson", "msgspec.json")]
             fastest = min(fetched, key=lambda answer: float(answer["seconds"]))
             return fastest, await _run("agent", url), await _run("agent", url)
@@ -84,7 +84,7 @@ async def _run(what: str, url: str) -> Answer:
 
 
 @asynccontextmanager
-async def _serving(document: bytes) -> AsyncIterator[str]:
+async def serving(document: bytes) -> AsyncIterator[str]:
     """The metadata service: one version, one document."""
 
     async def version(request: web.Request) -> web.Response:

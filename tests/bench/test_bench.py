@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from .commands import ANSWERS, COMMANDS, measure_commands
 from .questions import measure_questions
 from .report import percentile
 
@@ -29,6 +30,12 @@ def test_floor_is_measured_and_written(tmp_path: Path) -> None:
 def test_questions_are_measured() -> None:
     rows = measure_questions(quick=True)
     assert [row.name for row in rows] == ["matrix", "warnings", "change", "suggest"]
+    assert all(0 < row.p50 <= (row.p99 or 0) for row in rows)
+
+
+def test_commands_are_measured() -> None:
+    rows = measure_commands(quick=True)
+    assert len(rows) == 1 + len(COMMANDS) + len(ANSWERS)
     assert all(0 < row.p50 <= (row.p99 or 0) for row in rows)
 
 

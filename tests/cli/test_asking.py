@@ -15,6 +15,7 @@ from corral.errors import UnreachableError, UsageError
 
 from ..daemon.running import running_agent, until
 from ..sources.servers import http_server
+from .managed import corral
 
 
 async def asked(function: Any, response: web.Response, *arguments: Any, **options: Any) -> Any:
@@ -86,7 +87,19 @@ async def test_whatever_else_listens_completes_nothing(body: str) -> None:
 
 async def test_what_a_terminal_would_obey_is_not_completed() -> None:
     async def handle(_: web.BaseRequest) -> web.Response:
-        return web.json_response({"names": ["good", "evil\x1b[2J", "two\nlines"]})
+        evil = [
+            "evil\x1b[2J",
+            "two\nlines",
+            "$(reboot)",
+            "`reboot`",
+            "a;reboot",
+            "a b",
+            "--agent=x",
+            "~root",
+            "a|b",
+            "*",
+        ]
+        return web.json_response({"names": ["good", *evil]})
 
     async with http_server(handle) as url:
         assert await asyncio.to_thread(completed, url.removeprefix("http://"), "") == ["good"]
@@ -96,3 +109,15 @@ async def test_what_a_terminal_would_obey_is_not_completed() -> None:
 def test_without_an_agent_nothing_is_completed_and_nothing_said(agent: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert completed(agent, "") == []
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("body", ['{"hosts": [{"name": "a"}]}', '{"hosts": []}'])
+async def test_an_agent_of_another_version_is_told_from_a_no(body: str) -> None:
+    async def handle(_: web.BaseRequest) -> web.Response:
+        return web.Response(text=body)
+
+    async with http_server(handle) as url:
+        ran = await corral("hosts", "--agent", url.removeprefix("http://"))
+    assert ran.status == 3
+    assert "the agent's answer has no '" in ran.errors
+    assert "another version" in ran.errors

@@ -15,7 +15,9 @@ from corral.cli.explain import explain
 from corral.cli.inspect import ruleset, status
 from corral.errors import UnreachableError
 from corral.sandbox.world import Sandbox
+from corral.types import Problem
 
+from ..daemon.running import running_agent, until
 from ..e2e.places import corral, nft, one_host, without_counts
 from ..sources.servers import http_server
 
@@ -86,3 +88,20 @@ async def test_a_ruleset_is_printed_as_it_is(capsys: pytest.CaptureFixture[str])
     with pytest.raises(typer.Exit) as left:
         await asked(ruleset, lambda: web.Response(text="table inet corral {\n}\n"))
     assert (left.value.exit_code, capsys.readouterr().out) == (0, "table inet corral {\n}\n")
+
+
+async def test_several_reasons_of_one_kind_are_explained_once(capsys: pytest.CaptureFixture[str]) -> None:
+    async with running_agent() as running:
+        await until(lambda: running.agent.facts.inventory_loaded)
+        facts = running.agent.facts
+        facts.inventory_problems = (Problem("container a", "wrong"), Problem("container b", "wrong"))
+        facts.policy_problems = (Problem("policy[0].action", "'permit' given"),)
+        with pytest.raises(typer.Exit):
+            await asyncio.to_thread(status, agent=running.url.removeprefix("http://"))
+    lines = capsys.readouterr().out.splitlines()
+    explained = [line for line in lines if "more in the documentation" in line]
+    assert explained[0] == "    (more in the documentation: troubleshooting#policy-rejected)"
+    assert explained[-1] == "    (more in the documentation: troubleshooting#problems-of-the-inventory)"
+    last = lines.index(explained[-1])
+    assert lines[last - 2].startswith("  - container a: wrong; ")
+    assert lines[last - 1].startswith("  - container b: wrong; ")

@@ -47,7 +47,7 @@ def test_every_key_of_every_document_is_described(name: str) -> None:
         f"{shape}.{key}"
         for shape, found in shapes.items()
         for key, value in found.get("properties", {}).items()
-        if not value.get("description")
+        if not value.get("description") and "$ref" not in value  # the shape that it refers to has the same words
     ]
     assert silent == []
 

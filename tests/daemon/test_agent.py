@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Awaitable, Callable
 
+import pytest
 from aiohttp import web
 
 from corral.daemon.facts import Trouble
@@ -121,3 +123,24 @@ async def test_from_enforce_to_audit_and_back_is_one_transaction_that_rewrites_w
             assert {type(operation) for operation in switch.operations} == {FlushChain, AddRule}
             changed = {one.name if isinstance(one, FlushChain) else getattr(one, "chain") for one in switch.operations}  # noqa: B009
             assert changed == {"denied/default-deny", "denied/invalid-drop", "denied/ipv6-drop"}
+
+
+async def test_what_only_tells_of_things_does_not_end_what_enforces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corral.daemon.agent.PAUSE_AFTER_ERROR", 0.001)
+    failures: set[str] = set()
+
+    def failing(duty: str) -> Callable[[object], Awaitable[None]]:
+        async def run(_: object) -> None:
+            failures.add(duty)
+            raise ValueError("a bug")
+
+        return run
+
+    duties = ("announcer.Announcer", "denialwatch.DenialWatch", "rulehits.RuleHitsReport")
+    for duty in duties:
+        monkeypatch.setattr(f"corral.daemon.{duty}.run", failing(duty))
+    async with running_agent() as running:
+        await until(lambda: failures == set(duties))
+        running.environment.remove_container("back-job-1")
+        running.publish()
+        await until_table(running, 2)

@@ -93,3 +93,18 @@ async def test_a_repair_is_told() -> None:
             running.agent.engine.tampered("table changed by nft (pid 7)")
             change = await following(subscription.events(5), "change")
         assert change["repair"] == "table changed by nft (pid 7)"
+
+
+async def test_what_can_not_be_told_of_a_commit_does_not_concern_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(*_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(announcer, "change_event", told)
+    async with running_agent() as running:
+        await until_table(running, 3)
+        with running.agent._announcer.subscribed(everything):
+            running.environment.remove_container("back-job-1")
+            running.publish()
+            await until_table(running, 2)
+            await until(lambda: running.agent.facts.programmed)
+        assert running.agent.facts.failed_commits == 0

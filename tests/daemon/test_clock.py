@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 
 import pytest
+from structlog.testing import capture_logs
 
-from corral.daemon.clock import FROZEN_AFTER, events_lapse, judge_progress, trouble_of
+from corral.daemon.clock import FROZEN_AFTER, events_lapse, judge_progress, tell_policy, trouble_of
 from corral.daemon.facts import Facts, Trouble
 from corral.errors import UnreachableError
+from corral.policy.digest import policy_digest
+from corral.policy.rules import OPEN, Policy
 from corral.sources.status import SourceStatus
+from corral.types import Action
 
 
 class Scene:
@@ -106,3 +110,20 @@ def test_what_events_said_does_not_lapse_against_the_version_from_before_a_failu
     scene.facts.unshown_since = None
     scene.after(1.0)
     assert events_lapse(scene.facts, scene.status, 600.0)
+
+
+def test_the_policy_is_told_once_and_when_the_kernel_holds_it() -> None:
+    facts, denying = Facts(inventory_loaded=True), Policy(default=Action.DENY)
+    with capture_logs() as logs:
+        told = tell_policy(facts, None)
+        assert told is None
+        for policy in (denying, denying, OPEN):
+            facts.opened = policy is OPEN
+            facts.programming.policy_changed(policy)
+            facts.programming.begin()
+            facts.programming.committed(0.0)
+            facts.programming.settled(0.0)
+            told = tell_policy(facts, told)
+    assert told == denying
+    (line,) = logs
+    assert (line["event"], line["policy"]) == ("policy in force", policy_digest(denying))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import AsyncGenerator
 
 import pytest
 from structlog.testing import capture_logs
@@ -85,6 +86,26 @@ async def test_one_line_for_a_flow_in_a_minute_with_the_count_since(watched: Wat
     assert [line["count"] for line in lines] == [1, 3]
 
 
+async def test_who_tries_every_door_does_not_fill_the_log(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(denialwatch, "LINES_A_MINUTE", 3)
+    job, db = address(watched.desk, "back-job-1"), address(watched.desk, "front-db-1")
+    await watched.watch.open()
+    with capture_logs() as lines:
+        running = asyncio.create_task(watched.watch.run())
+        await watched.saw(*(logged(job, db, port=port) for port in range(1, 8)))
+        watched.now += 60
+        await watched.saw(logged(job, db, port=9))
+        running.cancel()
+    assert [(line["event"], line.get("port", line.get("lines"))) for line in lines] == [
+        ("denied", 1),
+        ("denied", 2),
+        ("denied", 3),
+        ("denied flows not logged one by one", 4),
+        ("denied", 9),
+    ]
+    assert watched.desk.facts.denied.flows == 8
+
+
 async def test_connection_tracking_is_asked_about_a_packet_that_has_a_flow(watched: Watched) -> None:
     job, db = address(watched.desk, "back-job-1"), address(watched.desk, "front-db-1")
     answer, invalid = logged(db, job, port=40000), logged(db, job, INVALID_DROP, port=40000)
@@ -137,6 +158,60 @@ async def test_without_the_kernels_module_the_table_does_without_the_log(watched
     assert not watched.watch.listening
     await watched.watch.open()
     assert watched.changes == [False, True]
+
+
+async def test_a_packet_that_can_not_be_told_of_hides_no_other(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers make packets up; of a bug that these meet there is a line a minute."""
+    job, db = address(watched.desk, "back-job-1"), address(watched.desk, "front-db-1")
+    poison, flow_of = logged(job, db, port=666), watched.log.flow_of
+
+    async def looked_up(packet: LoggedPacket) -> TrackedFlow | None:
+        if packet == poison:
+            raise ValueError("a bug")
+        return await flow_of(packet)
+
+    monkeypatch.setattr(watched.log, "flow_of", looked_up)
+    await watched.watch.open()
+    with capture_logs() as lines:
+        running = asyncio.create_task(watched.watch.run())
+        for _ in range(10):
+            watched.log.report(poison)
+        await watched.saw(logged(job, db))
+        running.cancel()
+    assert [line["event"] for line in lines] == ["unexpected error", "denied"]
+    assert watched.watch.listening
+
+
+async def test_whatever_goes_wrong_with_the_log_is_told_and_tried_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(denialwatch, "RETRY", 0.001)
+    packets, opened = watched.log.packets, watched.log.open
+    broken = [OSError(errno.EBADF, "reading"), OSError(errno.EMFILE, "opening")]
+
+    def reading() -> AsyncGenerator[LoggedPacket]:
+        if len(broken) == 2:
+            raise broken.pop(0)
+        return packets()
+
+    async def opening() -> None:
+        if len(broken) == 1:
+            raise broken.pop(0)
+        await opened()
+
+    monkeypatch.setattr(watched.log, "packets", reading)
+    monkeypatch.setattr(watched.log, "open", opening)
+    await watched.watch.open()
+    with capture_logs() as lines:
+        running = asyncio.create_task(watched.watch.run())
+        await until(lambda: watched.desk.facts.denied_error is not None)
+        await watched.saw(logged(address(watched.desk, "back-job-1"), address(watched.desk, "front-db-1")))
+        running.cancel()
+    assert [line["event"] for line in lines] == ["unexpected error", "unexpected error", "denied"]
+    assert watched.desk.facts.denied_error is None
+    assert watched.changes == [False, True]  # while nobody knows, the table must not fail for it
 
 
 async def test_the_log_is_let_go_at_the_end(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

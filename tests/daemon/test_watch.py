@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from corral.daemon.engine import Engine
+from corral.daemon.facts import BRIDGE_NOT_CHECKED
 from corral.daemon.watch import watch_bridge, watch_foreign_changes
 from corral.dataplane.bridge import bridge_filtering
 from corral.dataplane.fake import FakeDataplane
@@ -34,7 +35,7 @@ def test_the_managed_bridge_is_switched_on_and_others_are_left_alone(host: Names
     links.add_bridge("other")
     links.close()
     desk = desk_of(small_environment())
-    desk.facts.bridge_error = "not checked"
+    desk.facts.bridge_error = BRIDGE_NOT_CHECKED
 
     async def main() -> None:
         task = asyncio.create_task(watch_bridge(desk, desk.facts, asyncio.Event()))
@@ -52,7 +53,7 @@ def test_the_managed_bridge_is_switched_on_and_others_are_left_alone(host: Names
 
 def test_what_somebody_switches_off_is_told_until_the_next_look(host: Namespace) -> None:
     desk = desk_of(small_environment())
-    desk.facts.bridge_error = "not checked"
+    desk.facts.bridge_error = BRIDGE_NOT_CHECKED
 
     async def main() -> None:
         woken = asyncio.Event()
@@ -79,7 +80,7 @@ def test_ipv6_is_left_alone_where_the_default_allows(host: Namespace) -> None:
     environment = small_environment()
     environment.set_policy([], "allow")
     desk = desk_of(environment)
-    desk.facts.bridge_error = "not checked"
+    desk.facts.bridge_error = BRIDGE_NOT_CHECKED
 
     async def main() -> None:
         woken = asyncio.Event()

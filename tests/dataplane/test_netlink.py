@@ -7,6 +7,7 @@ import errno
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -131,3 +132,15 @@ async def test_a_call_in_a_thread_finishes_before_it_is_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await first
     assert await in_thread(call) != threading.get_ident()
+
+
+async def test_the_kernel_does_not_wait_for_other_work_in_threads() -> None:
+    ended, loop = threading.Event(), asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    busy = loop.run_in_executor(None, ended.wait)
+    committing = asyncio.ensure_future(in_thread(lambda: "committed"))
+    done, _ = await asyncio.wait({committing}, timeout=5)
+    ended.set()
+    await busy
+    assert done == {committing}
+    assert await committing == "committed"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from corral.daemon.facts import MODE_OFF
 from corral.sandbox.probes import Outcome
 from corral.sandbox.world import Sandbox
 from corral.types import Protocol
@@ -176,7 +177,7 @@ async def test_mode_off_enforces_nothing_and_removes_what_an_earlier_run_left() 
         agent.start()
         await sandbox._until(lambda state: state["inventory"]["local_endpoints"] == 4, 10.0)
         status, said = await reasons(agent)
-        assert (status, said) == (503, ["mode is off: nothing is enforced"])
+        assert (status, said) == (503, [MODE_OFF.sentence()])
         assert await verdicts(sandbox) == (True, True)
         assert "corral" not in await nft(sandbox, "list", "tables")
 

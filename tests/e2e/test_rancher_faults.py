@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from corral.daemon.facts import NOTHING_LOADED
 from corral.sandbox.documents import NEWEST, render_root
 from corral.sandbox.metadata_server import Handler
 from corral.sandbox.world import Sandbox
@@ -197,7 +198,7 @@ async def test_metadata_that_has_no_data_yet_when_the_agent_starts() -> None:
         metadata.forget()
         agent.start()
         said = await watched_agent.says("waiting for the first answer")
-        assert said == "waiting for the first answer of the metadata service"
+        assert said == NOTHING_LOADED.sentence()
         await watched_agent.says("metadata service: ", "answers with status 404", " UTC (")
         assert (await reasons(agent))[0] == 503
         assert await verdicts(watched_agent.sandbox) == ENFORCED

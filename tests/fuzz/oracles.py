@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from corral.cli import explain as explain_command
 from corral.cli import inspect
-from corral.cli.output import errors, out, say, say_error, say_json
+from corral.cli.output import say, say_error, say_json
 from corral.config import Settings
 from corral.daemon.answers.explain import explain
 from corral.daemon.answers.report import Report
@@ -206,9 +206,7 @@ def check_json(view: Any) -> None:
 
 def check_shown(show: Any) -> None:
     """What a command prints for people: printable text that any terminal takes literally."""
-    with out.capture() as capture:
-        show()
-    check_lines(capture.get(), exceptions="\n")
+    check_lines(_printed_by(show), exceptions="\n")
 
 
 def check_words(texts: Iterable[str]) -> None:
@@ -220,11 +218,7 @@ def check_words(texts: Iterable[str]) -> None:
 
 def check_line(text: str) -> None:
     """On a terminal, as an answer or as an error, a text is one line."""
-    with out.capture() as capture:
-        say(text)
-    with errors.capture() as error_capture:
-        say_error(text)
-    for printed in (capture.get(), error_capture.get()):
+    for printed in (_printed_by(lambda: say(text)), _printed_by(lambda: say_error(text))):
         assert printed.endswith("\n"), f"not a line: {printed!r}"
         check_lines(printed[:-1])
 
@@ -268,9 +262,9 @@ def _units(text: str) -> bytes:
 
 
 def _printed_by(show: Any) -> str:
-    with _standard("stdout") as written:
+    with _standard("stdout") as written, _standard("stderr") as complained:
         show()
-    return written.getvalue()
+    return written.getvalue() + complained.getvalue()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from corral.model.endpoint import Endpoint
 from corral.model.entities import Container, ServiceKey, StackKey
-from corral.model.lookup import NEIGHBOURS, describe, find_endpoints, name_of, names_beginning
+from corral.model.lookup import NEIGHBOURS, Directory, describe, find_endpoints, name_of, names_beginning
 from corral.types import Address
 
 A, B, C = (Address.parse(f"10.42.0.{number}") for number in (2, 3, 4))
@@ -89,6 +89,23 @@ def test_what_has_the_name_but_no_endpoint_is_told() -> None:
     for name in ("front-web-3", "u-d"):
         found = find_endpoints(name, ENDPOINTS, containers)
         assert (found.addresses, found.absent, found.suggestions) == ((), (stopped,), ())
+
+
+def test_a_directory_finds_the_same() -> None:
+    shared, gone = ServiceKey("East/Dev", "Front", "web"), ServiceKey("", "front", "job")
+    containers = {
+        **CONTAINERS,
+        "u-d": Container(uuid="u-d", name="front-web-3", service=WEB, state="stopped"),
+        "u-e": Container(uuid="u-e", name="LONELY", service=shared),
+        "u-f": Container(uuid="u-f", name="", service=gone, state="stopped"),
+        "U-G": Container(uuid="U-G", name="u-a"),
+    }
+    third = Address.parse("10.42.0.5")
+    endpoints = {**ENDPOINTS, third: Endpoint(third, ("u-e", "U-G", "u-x"), services=frozenset({gone}))}
+    directory = Directory(endpoints, containers)
+    names = [*containers, *(each.name for each in containers.values()), *map(str, (A, WEB, shared, gone)), "u-x", "u-g"]
+    for name in (*names, "front/wev", "front-web-9", "10.42.9.9", "/", "", "front/web/", "U-A"):
+        assert directory.find(name) == find_endpoints(name, endpoints, containers), name
 
 
 def test_names_without_addresses() -> None:

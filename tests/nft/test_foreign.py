@@ -76,6 +76,14 @@ def test_a_drop_without_a_condition() -> None:
     ).certain
 
 
+def test_a_policy_that_no_packet_comes_to() -> None:
+    accept = rule("accept", always=True)
+    assert obstacles([base(rule("jump there"), accept, drops=True), chain("there")], our_priority=OURS) == []
+    assert only(base(rule("drop"), accept, drops=True)).policy is False
+    for early in ("return", "goto there"):
+        assert only(base(rule(early), accept, drops=True), chain("there")).policy
+
+
 def test_what_no_packet_reaches_does_not_count() -> None:
     assert obstacles([base(rule("accept", always=True), rule("drop"))], our_priority=OURS) == []
     assert obstacles([base(rule("goto there", always=True), rule("drop")), chain("there")], our_priority=OURS) == []
@@ -116,6 +124,8 @@ def test_chains_that_lead_in_a_circle_end() -> None:
     [
         ("ip", "forward", -11, True),
         ("ip", "forward", 0, False),
+        ("ip", "forward", -10, None),
+        ("bridge", "forward", -10, True),
         ("inet", "prerouting", 100, True),
         ("netdev", "ingress", 0, True),
         ("netdev", "egress", -500, False),
@@ -126,7 +136,7 @@ def test_chains_that_lead_in_a_circle_end() -> None:
         (LEGACY, "prerouting", -300, True),
     ],
 )
-def test_the_order(family: str, hook: str, priority: int, before: bool) -> None:
+def test_the_order(family: str, hook: str, priority: int, before: bool | None) -> None:
     assert comes_before(ForeignChain(family, "t", "c", hook=hook, priority=priority), OURS) is before
 
 

@@ -26,3 +26,10 @@ def test_half_a_surrogate_pair_in_a_label_has_a_digest() -> None:
     """A rule that is given as JSON in a string can hold one."""
     half, other = (Policy((Rule(GroupBy(label), Action.ALLOW),)) for label in ("\ud800", "\ud801"))
     assert policy_digest(half) != policy_digest(other)
+
+
+def test_a_label_is_not_taken_for_rules() -> None:
+    one = Policy((Rule(GroupBy("a: allow\nwithin stack"), Action.ALLOW),))
+    two = Policy((Rule(GroupBy("a"), Action.ALLOW), Rule(Within(Scope.STACK), Action.ALLOW)))
+    assert str(one.rules[0]) == "\n".join(map(str, two.rules))
+    assert policy_digest(one) != policy_digest(two)

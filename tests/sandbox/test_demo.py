@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from corral.sandbox.demo import INTERRUPTED, Demo, run_demo
+from corral.sandbox.demo import INTERRUPTED, Demo, _way_into, run_demo
 from corral.sandbox.scenarios import SCENARIOS, Scenario
 from corral.sandbox.world import Sandbox
 
@@ -55,10 +55,21 @@ async def test_keeping_up_says_how_to_look(sandbox: Sandbox) -> None:
     written = io.StringIO()
     staying = asyncio.create_task(Demo(Console(file=written, width=200))._stay(sandbox))
     await asyncio.sleep(0)
-    assert f"{sandbox.rancher.access_key}:{sandbox.rancher.secret_key} http://192.0.2.1:8080" in written.getvalue()
+    text = written.getvalue()
+    assert f"{sandbox.rancher.access_key}:{sandbox.rancher.secret_key} http://192.0.2.1:8080" in text
     assert not staying.done()
+    entered = re.findall(r"host\d:  (nsenter .*) COMMAND", text)
+    assert len(entered) == len(sandbox.agents)
+    for way in entered:
+        inside = await asyncio.create_subprocess_exec(*way.split(), "true")
+        assert await inside.wait() == 0
     staying.cancel()
     await asyncio.gather(staying, return_exceptions=True)
+
+
+def test_the_way_in_goes_by_the_user_namespace_where_there_is_one() -> None:
+    assert _way_into(7, own_users=True) == "nsenter --target 7 --user --net --preserve-credentials"
+    assert _way_into(7, own_users=False) == "nsenter --target 7 --net"
 
 
 def test_an_interruption_removes_everything() -> None:

@@ -39,7 +39,8 @@ if sys.argv[1] != "root":
     os.setresuid(65534, 65534, 65534)
     import ctypes
     ctypes.CDLL(None).prctl(4, 1)  # stay able to write our own /proc files
-enter_sandbox()
+users = os.readlink("/proc/self/ns/user")
+assert enter_sandbox() is (os.readlink("/proc/self/ns/user") != users)
 print(os.geteuid(), os.readlink("/proc/self/ns/net") != before, [name for _, name in socket.if_nameindex()])
 from corral.sandbox.namespace import Namespace
 Namespace.create().close()

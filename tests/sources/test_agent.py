@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import web
 
 from corral.errors import UnreachableError, UsageError
-from corral.sources.agent import AgentClient
+from corral.sources.agent import AgentClient, Answer
 
 from .servers import http_server
 
@@ -19,14 +20,19 @@ def client_of(url: str) -> AgentClient:
     return AgentClient(host, int(port))
 
 
+async def asked(url: str, path: str, query: Mapping[str, str] | None = None) -> Answer:
+    return await asyncio.to_thread(client_of(url).get, path, query)
+
+
 @pytest.mark.parametrize("status", [200, 503])
 async def test_an_agent_answers_well_or_ready_or_not(status: int) -> None:
     async def handle(request: web.BaseRequest) -> web.Response:
-        return web.Response(status=status, text=f"{request.path_qs}")
+        return web.Response(status=status, text=f"{request.path} {dict(request.query)}")
 
     async with http_server(handle) as url:
-        answer = await client_of(url).get("/v1/explain", {"client": "a/b"})
-    assert (answer.status, answer.body) == (status, b"/v1/explain?client=a/b")
+        answer = await asked(url, "/v1/explain", {"client": "a/b &c=d"})
+    assert (answer.status, answer.media_type) == (status, "text/plain")
+    assert answer.body == b"/v1/explain {'client': 'a/b &c=d'}"
 
 
 async def test_a_bad_question_is_the_users_fault() -> None:
@@ -35,7 +41,7 @@ async def test_a_bad_question_is_the_users_fault() -> None:
 
     async with http_server(handle) as url:
         with pytest.raises(UsageError, match=r"^no endpoint is called 'x'$"):
-            await client_of(url).get("/v1/explain")
+            await asked(url, "/v1/explain")
 
 
 async def test_something_else_on_the_port_is_no_agent() -> None:
@@ -44,7 +50,7 @@ async def test_something_else_on_the_port_is_no_agent() -> None:
 
     async with http_server(handle) as url:
         with pytest.raises(UnreachableError, match="answers 404"):
-            await client_of(url).get("/v1/state")
+            await asked(url, "/v1/state")
 
 
 async def test_nobody_listens() -> None:
@@ -53,14 +59,77 @@ async def test_nobody_listens() -> None:
 
     async with http_server(handle) as url:
         gone = client_of(url)
-    with pytest.raises(UnreachableError, match="no agent answers at"):
-        await gone.get("/v1/state")
+    with pytest.raises(UnreachableError, match=r"^no agent answers at http://127.0.0.1:\d+: Connection refused$"):
+        gone.get("/v1/state")
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 70, "#"])
-async def test_a_host_that_is_no_name_is_the_users_fault(host: str) -> None:
+@pytest.mark.parametrize("host", ["a..b", "a" * 70, "#", "a/b", "a b", "a\n", ""])
+def test_a_host_that_is_no_name_is_the_users_fault(host: str) -> None:
     with pytest.raises(UsageError, match="the address is not valid"):
-        await AgentClient(host, 80).get("/v1/state")
+        AgentClient(host, 80).get("/v1/state")
+
+
+@asynccontextmanager
+async def talker(*pieces: bytes, endless: bytes = b"") -> AsyncIterator[AgentClient]:
+    """A client of a server that says this to whoever connects, and ends or goes on for ever."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.writelines(pieces)
+            while endless:
+                writer.write(endless)
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield AgentClient("127.0.0.1", port, timeout=0.1 if endless else 10)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ((HEAD, b"Content-Length: 9\r\n\r\n{"), "the answer is cut off"),
+        ((HEAD, b"Transfer-Encoding: chunked\r\n\r\n5\r\n{"), "the answer is cut off"),
+        ((b"SSH-2.0-OpenSSH_9.2\r\n",), "does not speak HTTP"),
+        ((), "Remote end closed connection without response"),
+    ],
+)
+async def test_what_is_no_whole_answer_is_none(said: tuple[bytes, ...], sentence: str) -> None:
+    async with talker(*said) as client:
+        with pytest.raises(UnreachableError, match=f"no agent answers at .*: .*({sentence})"):
+            await asyncio.to_thread(client.get, "/v1/state")
+
+
+@pytest.mark.parametrize(
+    ("said", "endless"),
+    [((b"HTTP/1.1 200 OK\r\nX: ",), b"x"), ((HEAD, b"Content-Length: 99999999\r\n\r\n"), b" ")],
+    ids=["head", "body"],
+)
+async def test_who_never_ends_is_not_listened_to_for_ever(said: tuple[bytes, ...], endless: bytes) -> None:
+    async with talker(*said, endless=endless) as client:
+        with pytest.raises(UnreachableError, match=r"timed out|does not speak HTTP"):
+            await asyncio.to_thread(client.get, "/v1/state")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_an_answer_that_is_too_large_is_not_taken(monkeypatch: pytest.MonkeyPatch, announced: bool) -> None:
+    monkeypatch.setattr("corral.sources.agent.LARGEST", 10)
+    length = b"Content-Length: 11\r\n" if announced else b""
+    async with talker(HEAD, length, b"\r\n", b"x" * 11) as client:
+        with pytest.raises(UnreachableError, match="larger than the allowed 10 bytes"):
+            await asyncio.to_thread(client.get, "/v1/state")
+
+
+async def test_an_event_that_is_too_large_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corral.sources.agent.LARGEST_EVENT", 10)
+    with pytest.raises(UnreachableError, match="larger than the allowed 10 bytes"):
+        await streamed(b"data: 456789X")
 
 
 async def streamed(*pieces: bytes, status: int = 200, media_type: str = "text/event-stream") -> list[tuple[str, bytes]]:
@@ -73,8 +142,9 @@ async def streamed(*pieces: bytes, status: int = 200, media_type: str = "text/ev
             await response.write(piece)
         return response
 
-    async with http_server(handle) as url, aclosing(client_of(url).stream("/v1/events", {"kinds": "state"})) as events:
-        return [event async for event in events]
+    async with http_server(handle) as url:
+        events = client_of(url).stream("/v1/events", {"kinds": "state"})
+        return await asyncio.to_thread(list, events)
 
 
 async def test_events_arrive_whole_however_they_are_cut() -> None:
@@ -103,6 +173,7 @@ async def test_an_agent_that_falls_silent_is_gone(monkeypatch: pytest.MonkeyPatc
         await asyncio.Event().wait()
         return response
 
-    async with http_server(handle) as url, aclosing(client_of(url).stream("/v1/events")) as events:
-        with pytest.raises(UnreachableError, match="no agent answers at"):
-            await anext(events)
+    async with http_server(handle) as url:
+        events = client_of(url).stream("/v1/events")
+        with pytest.raises(UnreachableError, match=r"no agent answers at .*: timed out"):
+            await asyncio.to_thread(next, events)

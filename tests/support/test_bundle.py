@@ -148,10 +148,11 @@ def test_pseudonyms_differ_from_bundle_to_bundle() -> None:
 
 
 def test_without_the_topology_what_may_hold_names_is_left_out() -> None:
-    bundle = Bundle({"versions.json": {}, "doctor.json": ["atlas"], "state.json": {"network": None}}, {})
-    clean = anonymous(bundle, load_settings({}))
+    metrics = 'corral_rule_info{text="between selector team=atlas: allow"} 1.0'
+    files = {"versions.json": {}, "doctor.json": ["atlas"], "state.json": {"network": None}, "metrics.txt": metrics}
+    clean = anonymous(Bundle(files, {}), load_settings({}))
     assert list(clean.files) == ["versions.json"]
-    assert set(clean.missing) == {"doctor.json", "state.json"}
+    assert set(clean.missing) == {"doctor.json", "state.json", "metrics.txt"}
 
 
 def test_a_log_speaks_of_what_is_gone() -> None:

@@ -109,7 +109,7 @@ async def test_network_policy_and_bridge_as_the_metadata_tells(namespace: Namesp
         before = await host.checks()
         assert before["metadata"][0]["outcome"] == "ok"
         assert before["managed network"][0]["found"] == "ipsec: 10.42.0.0/16 on bridge docker0"
-        assert before["policy"][0]["found"] == "default deny, 1 rules"
+        assert before["policy"][0]["found"] == "default deny, 1 rule"
         assert (before["bridge filtering"][0]["outcome"], before["ICMP redirects"][0]["outcome"]) == (
             "problem",
             "unknown",

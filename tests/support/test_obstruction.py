@@ -50,6 +50,13 @@ def test_everything_is_dropped_before_us() -> None:
     assert "the managed subnets" in remedy
 
 
+def test_of_two_with_one_priority_either_may_be_first() -> None:
+    beside = ForeignChain("inet", "x", "y", (DROP,), hook="forward", priority=-10)
+    ((_, found, remedy),) = foreign_chains(replace(GOOD, chains=(beside,)))
+    assert "(hook forward, priority -10, before or after corral's)" in found
+    assert "corral never sees" in (remedy or "")
+
+
 def test_dropping_rules_are_named_but_not_all() -> None:
     names = [f"c{number}" for number in range(6)]
     jumps = tuple(ForeignRule(1, (ForeignVerdict(Verb.JUMP, name),)) for name in names)

@@ -125,3 +125,26 @@ def test_no_name_is_left(names: list[str], document: object) -> None:
     clean = json.dumps(pseudonyms.document([document, names, {"name": names, "text": " and ".join(names)}]))
     words = set(json.loads(json.dumps(clean)).replace('"', " ").replace(",", " ").replace("[", " ").split())
     assert not words & set(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('counter name "rule-allow-7gsihnaq" accept', "7gsihnaq"),
+        ('log prefix "corral audit rule-deny-xpgx7hqh" group 8799', "xpgx7hqh"),
+        ("goto denied/rule-deny-xpgx7hqh", "xpgx7hqh"),
+        ("10.42.11.3 : jump to-6vawumruh3f532ym", "6vawumruh3f532ym"),
+        ("programmed under policy fd4436eb6d81, read back", "fd4436eb6d81"),
+    ],
+)
+def test_digests_confirm_no_guess(pseudonyms: Pseudonyms, text: str, kept: str) -> None:
+    """What a rule is called in the table is made of its text alone: whoever guesses the text could check it."""
+    told = pseudonyms.text(text)
+    assert kept not in told
+    assert len(told) == len(text)
+    assert told == pseudonyms.text(text)
+
+
+@pytest.mark.parametrize("text", ["11111111-2222-3333-4444-fd4436eb6d81", "goto default-action", "123456789012345"])
+def test_what_is_no_digest_stays(pseudonyms: Pseudonyms, text: str) -> None:
+    assert pseudonyms.text(text) == text

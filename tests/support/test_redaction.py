@@ -120,3 +120,33 @@ def test_names_that_do_not(name: str) -> None:
 def test_the_shape_stays(value: object) -> None:
     clean = Redactor(["secret"], SALT).document(value)
     assert type(clean) is type(value)
+
+
+def test_what_a_selector_compares_with_a_secret_is_one_as_a_whole() -> None:
+    """In any letter case, with spaces, in a list, in a rule that is a text, cut off and quoted."""
+    rule = json.dumps({"from": {"selector": "api.token=Zaphod&Trillian Marvin"}, "to": {"selector": "tier=web"}})
+    selector = "tier=web, secret in (SlartiBart, Ford Prefect)"
+    document = {
+        "labels": {"db_password": "Hunter Two & Half"},
+        "policy": [rule, {"between": {"selector": selector}, "action": "deny"}],
+        "rules": ["from api.token=zaphod&trillian marvin to tier=web: allow", "selector secret in (ford prefect)"],
+        "table": 'comment "selector secret in (ford prefect, slartib…"\ncomment "selector api.token=zaphod&trill…"',
+        "log": [
+            "both have db_password=hunter two & half",
+            "GET /?x=Hunter%20Two%20%26%20Half",
+            "x=Hunter+Two+%26+Half",
+        ],
+    }
+    clean = Redactor(secrets_in(document), SALT).document(document)
+    told = json.dumps(clean).casefold()
+    for word in ("hunter", "half", "zaphod", "trill", "marvin", "slartib", "ford", "prefect"):
+        assert word not in told, told
+    assert clean["policy"][1]["between"]["selector"].startswith("tier=web, secret in (")
+    assert json.loads(clean["policy"][0])["to"] == {"selector": "tier=web"}
+    assert clean["rules"][0].endswith(" to tier=web: allow")
+
+
+def test_words_that_documents_are_made_of_are_no_secrets() -> None:
+    document = {"labels": {"auth": "allow", "cookie": "true"}, "rules": ["within stack: allow"], "x": "true"}
+    clean = Redactor(secrets_in(document), SALT).document(document)
+    assert (clean["rules"], clean["x"], clean["labels"]["auth"]) == (["within stack: allow"], "true", REDACTED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -30,6 +30,13 @@ def client_of(running: Running) -> AgentClient:
     return AgentClient(host, int(port))
 
 
+async def stream_of(client: AgentClient, query: Mapping[str, str] | None = None) -> AsyncGenerator[tuple[str, bytes]]:
+    """What the client is told, while the agent in this loop tells it."""
+    events = client.stream("/v1/events", query)
+    while (event := await asyncio.to_thread(next, events, None)) is not None:
+        yield event
+
+
 async def first(events: AsyncIterator[tuple[str, bytes]], kind: str) -> dict[str, Any]:
     async with asyncio.timeout(10):
         async for name, data in events:
@@ -41,7 +48,7 @@ async def first(events: AsyncIterator[tuple[str, bytes]], kind: str) -> dict[str
 
 
 async def test_what_happens_is_told_as_it_does() -> None:
-    async with running_agent() as running, aclosing(client_of(running).stream("/v1/events")) as events:
+    async with running_agent() as running, aclosing(stream_of(client_of(running))) as events:
         await until_table(running, 3)
         assert (await first(events, "state"))["status"] in {"starting", "degraded"}
         running.environment.set_policy([], "allow")
@@ -57,7 +64,7 @@ async def test_only_what_was_asked_for() -> None:
         await until_table(running, 3)
         desk = running.agent.desk
         query = {"kinds": "denied", "server": "front/web"}
-        async with aclosing(client_of(running).stream("/v1/events", query)) as events:
+        async with aclosing(stream_of(client_of(running), query)) as events:
             reading = asyncio.create_task(first(events, "denied"))
             await until(lambda: running.agent._hub.listening)
             for server in ("front-db-1", "front-web-1"):
@@ -108,7 +115,7 @@ async def test_the_agent_stops_at_once_while_somebody_listens() -> None:
 
 
 async def drained(client: AgentClient) -> list[str]:
-    async with aclosing(client.stream("/v1/events")) as events:
+    async with aclosing(stream_of(client)) as events:
         return [kind async for kind, _ in events]
 
 

@@ -72,6 +72,22 @@ async def test_it_is_read_only(method: str) -> None:
             assert (await running.get(path, method=method))[0] == 405
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "host", "status", "said"),
+    [
+        ("/v1/state", "POST", "localhost", 405, "Method Not Allowed"),
+        ("/v1/state", "GET", "evil.example", 403, "'evil.example' is neither loopback nor the listen address"),
+        ("/nowhere", "GET", "localhost", 404, "Not Found"),
+        ("/v1/ruleset?which=all", "GET", "localhost", 400, "which: 'all' given"),
+    ],
+)
+async def test_errors_are_json(path: str, method: str, host: str, status: int, said: str) -> None:
+    async with running_agent() as running:
+        answered, body = await running.get(path, method=method, host=host)
+        assert answered == status
+        assert said in json.loads(body)["error"]
+
+
 async def test_head_is_allowed() -> None:
     async with running_agent() as running:
         assert (await running.get("/healthz", method="HEAD"))[0] == 200

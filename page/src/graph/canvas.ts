@@ -2,7 +2,7 @@
 
 import cytoscape, { type Core, type ElementDefinition, type NodeSingular, type StylesheetJson } from "cytoscape";
 import fcose from "cytoscape-fcose";
-import type { Graph, GraphEdge, GraphNode } from "./elements";
+import { type Graph, type GraphEdge, type GraphNode, placesAround } from "./elements";
 
 cytoscape.use(fcose);
 
@@ -13,6 +13,9 @@ const STYLE_ELEMENT = "__________cytoscape_stylesheet";
 export class Picture {
   readonly #core: Core;
   readonly #container: HTMLElement;
+  #centre: string | null = null;
+  /** Where everything was before one was shown alone. */
+  #home: ReadonlyMap<string, { x: number; y: number }> = new Map();
 
   constructor(container: HTMLElement, select: (id: string | null) => void, unfold: (id: string) => void) {
     if (!document.getElementById(STYLE_ELEMENT)) {
@@ -35,14 +38,17 @@ export class Picture {
     this.#core.on("mouseout", "node", () => this.#core.batch(() => this.#dull("hovered")));
   }
 
-  /** Shows this graph instead of what was there; what stays keeps its place. */
-  show(graph: Graph): void {
+  /** Shows this graph instead of what was there; what stays keeps its place. With a centre it is about that node. */
+  show(graph: Graph, centre: string | null): void {
     const core = this.#core;
+    if (this.#centre === null) this.#home = this.#places();
+    // Nodes lose and get their boxes then.
+    if (centre !== this.#centre) core.elements().remove();
+    this.#centre = centre;
     const known = new Set(core.nodes().map((node) => node.id()));
     const wanted = new Map(
       [...graph.nodes.map(nodeElement), ...graph.edges.map(edgeElement)].map((e) => [e.data.id, e]),
     );
-    const places = new Map(core.nodes().map((node) => [node.id(), { ...node.position() }]));
     // No batch here: edges that are added in one keep the bounds that they have before they are laid out, and stay unseen.
     core
       .elements()
@@ -56,8 +62,22 @@ export class Picture {
     }
     core.add(fresh);
     if (graph.nodes.some((node) => !known.has(node.id)) || known.size !== graph.nodes.length) {
-      this.#arrange(graph, places);
+      if (centre === null) this.#arrange(graph, this.#home);
+      else this.#surround(graph, centre);
     }
+  }
+
+  #places(): Map<string, { x: number; y: number }> {
+    return new Map(this.#core.nodes().map((node) => [node.id(), { ...node.position() }]));
+  }
+
+  #surround(graph: Graph, centre: string): void {
+    const width = Math.max(...this.#core.nodes().map((node) => node.outerWidth())) + 30;
+    for (const [id, [x, y]] of placesAround(graph, centre, width, 52)) {
+      this.#core.getElementById(id).position({ x, y });
+    }
+    this.#core.fit(undefined, 24);
+    this.#shrink();
   }
 
   /** Holds on to a node, and dims what it has nothing to do with. */

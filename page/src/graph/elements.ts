@@ -137,3 +137,47 @@ export function neighbours(graph: Graph, id: string): Neighbours {
   }
   return { to, from };
 }
+
+/** A node's name with its stack. */
+export function fullName(node: GraphNode): string {
+  if (node.kind !== "party") return stackLabel(node.stack ?? "");
+  return node.parent === null || !node.stack ? node.label : `${node.stack}/${node.label}`;
+}
+
+/** One node, all that it may talk to or be reached by, and only its own lines: among many there is no other way to see it. */
+export function around(graph: Graph, id: string): Graph {
+  const edges = graph.edges.filter((edge) => edge.source === id || edge.target === id);
+  const near = new Set([id, ...edges.flatMap((edge) => [edge.source, edge.target])]);
+  const nodes = graph.nodes
+    .filter((node) => near.has(node.id) && node.kind !== "stack")
+    .map((node) => ({ ...node, label: fullName(node), parent: null }));
+  return { nodes, edges };
+}
+
+/** Places around one: those that only reach it at its left, the others at its right, in columns of a few. */
+export function placesAround(graph: Graph, id: string, width: number, height: number): Map<string, [number, number]> {
+  const { to } = neighbours(graph, id);
+  const reached = new Set(to.map((end) => end.id));
+  const others = graph.nodes.filter((node) => node.id !== id);
+  const places = new Map<string, [number, number]>([[id, [0, 0]]]);
+  const sides = [
+    others.filter((node) => !reached.has(node.id)),
+    others.filter((node) => reached.has(node.id)),
+  ] as const;
+  for (const [side, direction] of [
+    [sides[0], -1],
+    [sides[1], 1],
+  ] as const) {
+    const columns = Math.ceil(Math.sqrt((side.length * height) / (2 * width)));
+    const rows = Math.ceil(side.length / Math.max(1, columns));
+    for (const [position, node] of side.entries()) {
+      const column = Math.floor(position / rows);
+      const inColumn = Math.min(rows, side.length - column * rows);
+      places.set(node.id, [
+        direction * (1.7 + column) * width,
+        ((position % rows) - (inColumn - 1) / 2 + (column % 2) * 0.5) * height,
+      ]);
+    }
+  }
+  return places;
+}

@@ -10,12 +10,15 @@ import { matches, ordered } from "../matrix/select";
 import { Empty, Shown } from "../parts";
 import { address, adjust, dark, filters } from "../store";
 import type { Picture } from "./canvas";
-import { type Graph, type GraphNode, graphOf, neighbours, type Reach, stackLabel } from "./elements";
+import { around, fullName, type Graph, type GraphNode, graphOf, neighbours, type Reach } from "./elements";
 
 /** More parties than this, and stacks start folded. */
 const MANY = 40;
 /** More lines than this are a tangle that takes long to draw: only those of the chosen one are shown, then. */
 const MANY_LINES = 2500;
+
+/** Among more nodes than this the chosen one is shown alone with those that it has to do with. */
+const MANY_NODES = 24;
 
 /** Stacks that somebody has folded or unfolded by hand. */
 const byHand = signal<ReadonlyMap<string, boolean>>(new Map());
@@ -46,11 +49,11 @@ function Drawn({ matrix }: { matrix: Matrix }) {
     byHand.value = new Map(graph.nodes.flatMap((node) => (node.kind === "party" ? [] : [[node.stack ?? "", to]])));
   };
   const tangled = graph.edges.length > MANY_LINES;
-  const chosenId = chosen?.id;
+  const centre = chosen && chosen.kind !== "stack" && graph.nodes.length > MANY_NODES ? chosen.id : null;
   const drawn = useMemo(() => {
-    if (!tangled) return graph;
-    return { ...graph, edges: graph.edges.filter((edge) => edge.source === chosenId || edge.target === chosenId) };
-  }, [graph, tangled, chosenId]);
+    if (centre !== null) return around(graph, centre);
+    return tangled ? { ...graph, edges: [] } : graph;
+  }, [graph, tangled, centre]);
   const stacks = graph.nodes.filter((node) => node.kind !== "party");
   return (
     <>
@@ -77,7 +80,9 @@ function Drawn({ matrix }: { matrix: Matrix }) {
         )}
         <p class="quiet extent" role="status">
           {plural(parties.length, "service")}, {plural(graph.edges.length, "line")}
-          {tangled && ": too many to draw, choose one to see its own"}
+          {centre !== null
+            ? ": those of the chosen one are shown"
+            : tangled && ": too many to draw, choose one to see its own"}
         </p>
       </div>
       <div class="split">
@@ -87,6 +92,7 @@ function Drawn({ matrix }: { matrix: Matrix }) {
           <div class="graph-frame">
             <Canvas
               graph={drawn}
+              centre={centre}
               chosen={chosen?.id ?? null}
               choose={choose}
               unfold={(id) => unfold(graph, id, fold)}
@@ -106,12 +112,14 @@ function unfold(graph: Graph, id: string, fold: (stack: string | null, to: boole
 
 interface CanvasProps {
   graph: Graph;
+  /** The one that the graph is about, if it is about one. */
+  centre: string | null;
   chosen: string | null;
   choose: (id: string | null) => void;
   unfold: (id: string) => void;
 }
 
-function Canvas({ graph, chosen, choose, unfold }: CanvasProps) {
+function Canvas({ graph, centre, chosen, choose, unfold }: CanvasProps) {
   const frame = useRef<HTMLDivElement>(null);
   const [picture, setPicture] = useState<Picture | null>(null);
   const [trouble, setTrouble] = useState("");
@@ -140,8 +148,8 @@ function Canvas({ graph, chosen, choose, unfold }: CanvasProps) {
   }, []);
   useEffect(() => picture?.paint(), [picture, dark.value]);
   useEffect(() => {
-    picture?.show(graph);
-  }, [picture, graph]);
+    picture?.show(graph, centre);
+  }, [picture, graph, centre]);
   useEffect(() => picture?.select(chosen), [picture, graph, chosen]);
 
   return (
@@ -179,9 +187,19 @@ interface SideProps {
 
 function Side({ graph, chosen, choose, fold }: SideProps) {
   const byId = useMemo(() => new Map(graph.nodes.map((node) => [node.id, node])), [graph]);
+  const place = useRef<HTMLElement>(null);
+  const chosenBefore = useRef(chosen?.id);
+  // The button that was pressed is gone with the list that it was in: the next Tab goes on from here.
+  useEffect(() => {
+    if (chosenBefore.current !== chosen?.id && document.activeElement === document.body) {
+      place.current?.focus({ preventScroll: true });
+      if (place.current) place.current.scrollTop = 0;
+    }
+    chosenBefore.current = chosen?.id;
+  }, [chosen?.id]);
   if (chosen === null) {
     return (
-      <aside class="readout" aria-label="What is in the graph">
+      <aside ref={place} tabIndex={-1} class="readout" aria-label="What is in the graph">
         <p class="quiet">Choose one to see whom it may talk to. A double click folds and unfolds a stack.</p>
         <NodeList nodes={graph.nodes} choose={choose} />
       </aside>
@@ -190,7 +208,7 @@ function Side({ graph, chosen, choose, fold }: SideProps) {
   const near = neighbours(graph, chosen.id);
   const kin = graph.nodes.filter((node) => node.parent === chosen.id);
   return (
-    <aside class="readout" aria-label="What is chosen in the graph">
+    <aside ref={place} tabIndex={-1} class="readout" aria-label="What is chosen in the graph">
       <div class="readout-head">
         <h2>{fullName(chosen)}</h2>
         <button type="button" class="plain" onClick={() => choose(null)}>
@@ -214,11 +232,6 @@ function Side({ graph, chosen, choose, fold }: SideProps) {
       )}
     </aside>
   );
-}
-
-function fullName(node: GraphNode): string {
-  if (node.kind !== "party") return stackLabel(node.stack ?? "");
-  return node.parent === null || !node.stack ? node.label : `${node.stack}/${node.label}`;
 }
 
 function NodeList({ nodes, choose }: { nodes: readonly GraphNode[]; choose: (id: string) => void }) {

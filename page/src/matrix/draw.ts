@@ -3,6 +3,7 @@
 import type { Matrix, Verdict } from "../documents";
 import type { Cell, Span } from "./geometry";
 import type { Selection } from "./select";
+import { known } from "./words";
 
 export interface Picture {
   matrix: Matrix;
@@ -13,6 +14,8 @@ export interface Picture {
   columns: Span;
   scroll: { left: number; top: number };
   hover: Cell | null;
+  /** Whether denied flows pass, for the mode. */
+  passing: boolean;
 }
 
 interface Paints {
@@ -23,14 +26,19 @@ interface Paints {
   band: string;
 }
 
-function paints(element: Element): Paints {
+function paints(element: Element, passing: boolean): Paints {
   const style = getComputedStyle(element);
   const paint = (name: string): string => style.getPropertyValue(`--${name}`).trim();
   return {
-    fills: { allow: paint("allow"), deny: paint("deny-fill"), mixed: paint("mixed-fill"), "not judged": paint("none") },
+    fills: {
+      allow: paint("allow"),
+      deny: paint(passing ? "audit-soft" : "deny-fill"),
+      mixed: paint("mixed-fill"),
+      "not judged": paint("none"),
+    },
     marks: {
       allow: paint("allow-mark"),
-      deny: paint("deny-mark"),
+      deny: paint(passing ? "audit" : "deny-mark"),
       mixed: paint("allow"),
       "not judged": paint("none-mark"),
     },
@@ -47,7 +55,7 @@ export function draw(canvas: HTMLCanvasElement, width: number, height: number, p
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(height * ratio);
   context.setTransform(ratio, 0, 0, ratio, -picture.scroll.left * ratio, -picture.scroll.top * ratio);
-  const colours = paints(canvas);
+  const colours = paints(canvas, picture.passing);
   cells(context, picture, colours);
   borders(context, picture, colours);
   if (picture.hover) band(context, picture, picture.hover, colours);
@@ -57,7 +65,7 @@ function cells(context: CanvasRenderingContext2D, picture: Picture, colours: Pai
   const { matrix, selection, rows, columns, size } = picture;
   const gap = size >= 20 ? 2 : 1;
   const wanted = picture.wanted.length ? new Set(picture.wanted) : null;
-  const verdicts = matrix.decisions.map((decision) => decision.verdict);
+  const verdicts = matrix.decisions.map((decision) => known(decision.verdict));
   for (let row = rows.first; row < rows.end; row += 1) {
     const line = matrix.cells[selection.clients[row] ?? -1] ?? [];
     for (let column = columns.first; column < columns.end; column += 1) {

@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Matrix, Verdict } from "../documents";
 import { Name } from "../parts";
-import { audit, dark } from "../store";
+import { dark, passing } from "../store";
 import { draw } from "./draw";
 import { type Cell, cellSize, moved, revealed, type Span, visible } from "./geometry";
 import type { Selection } from "./select";
@@ -99,9 +99,10 @@ export function Grid({ matrix, selection, wanted, pinned, look, pin }: GridProps
 
   useLayoutEffect(() => {
     if (canvas.current) {
-      draw(canvas.current, width, height, { matrix, selection, wanted, size, rows, columns, scroll, hover });
+      const view = { matrix, selection, wanted, size, rows, columns, scroll, hover };
+      draw(canvas.current, width, height, { ...view, passing: passing.value !== null });
     }
-  }, [matrix, selection, wanted, size, width, height, scroll, hover, dark.value]);
+  }, [matrix, selection, wanted, size, width, height, scroll, hover, dark.value, passing.value]);
 
   const show = (cell: Cell): void => {
     const element = scroller.current;
@@ -154,7 +155,7 @@ export function Grid({ matrix, selection, wanted, pinned, look, pin }: GridProps
   };
 
   const decision = matrix.decisions[matrix.cells[clients[at.row] ?? -1]?.[servers[at.column] ?? -1] ?? -1];
-  const sentence = cellSentence(here.client, here.server, decision, audit.value);
+  const sentence = cellSentence(here.client, here.server, decision, passing.value);
   const lit = hover ?? (focused ? at : null);
 
   return (
@@ -177,11 +178,11 @@ export function Grid({ matrix, selection, wanted, pinned, look, pin }: GridProps
           }}
         >
           <div class="matrix-corner" aria-hidden="true">
-            <span>from ↓</span>
-            <span>to →</span>
+            <span>clients ↓</span>
+            <span>servers →</span>
           </div>
           <Columns {...{ nameOf, servers, columns, size, lit }} />
-          <Rows {...{ nameOf, clients, rows, size, lit, owner: at.row }} />
+          <Rows {...{ nameOf, clients, rows, size, lit }} />
           <div
             class="matrix-body"
             onPointerMove={point}
@@ -204,32 +205,34 @@ export function Grid({ matrix, selection, wanted, pinned, look, pin }: GridProps
               style={{ width: px(width), height: px(height), left: px(left), top: px(top) }}
             />
             {clients.length > 0 && servers.length > 0 && (
-              <div
-                ref={focusCell}
-                id="matrix-cell"
-                class={`matrix-cell ${isPinned ? "pinned" : ""}`}
-                role="gridcell"
-                tabIndex={0}
-                aria-colindex={at.column + 2}
-                aria-selected={isPinned}
-                aria-label={sentence}
-                data-verdict={decision?.verdict}
-                style={{
-                  left: px(at.column * size),
-                  top: px(at.row * size),
-                  width: px(size - (size >= 20 ? 2 : 1)),
-                  height: px(size - (size >= 20 ? 2 : 1)),
-                }}
-                onKeyDown={press}
-                onFocus={() => {
-                  setFocused(true);
-                  look(here);
-                }}
-                onBlur={() => {
-                  setFocused(false);
-                  look(null);
-                }}
-              />
+              <div role="row" aria-rowindex={at.row + 2}>
+                <div
+                  ref={focusCell}
+                  id="matrix-cell"
+                  class={`matrix-cell ${isPinned ? "pinned" : ""}`}
+                  role="gridcell"
+                  tabIndex={0}
+                  aria-colindex={at.column + 2}
+                  aria-selected={isPinned}
+                  aria-label={sentence}
+                  data-verdict={decision?.verdict}
+                  style={{
+                    left: px(at.column * size),
+                    top: px(at.row * size),
+                    width: px(size - (size >= 20 ? 2 : 1)),
+                    height: px(size - (size >= 20 ? 2 : 1)),
+                  }}
+                  onKeyDown={press}
+                  onFocus={() => {
+                    setFocused(true);
+                    look(here);
+                  }}
+                  onBlur={() => {
+                    setFocused(false);
+                    look(null);
+                  }}
+                />
+              </div>
             )}
           </div>
         </div>
@@ -270,14 +273,7 @@ function Columns({ nameOf, servers, columns, size, lit }: NamesProps & { servers
   );
 }
 
-function Rows({
-  nameOf,
-  clients,
-  rows,
-  size,
-  lit,
-  owner,
-}: NamesProps & { clients: readonly number[]; rows: Span; owner: number }) {
+function Rows({ nameOf, clients, rows, size, lit }: NamesProps & { clients: readonly number[]; rows: Span }) {
   return (
     <div class="matrix-rows" role="presentation">
       {lines(rows).map((row) => (
@@ -285,7 +281,6 @@ function Rows({
           key={clients[row]}
           role="row"
           aria-rowindex={row + 2}
-          aria-owns={row === owner ? "matrix-cell" : undefined}
           class={lit?.row === row ? "lit" : ""}
           style={{ top: px(row * size), height: px(size) }}
         >

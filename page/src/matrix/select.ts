@@ -2,6 +2,7 @@
 
 import type { Filters } from "../address";
 import type { Matrix, Party, Verdict } from "../documents";
+import { known } from "./words";
 
 export interface Selection {
   /** Indices of parties, in the order that is shown. */
@@ -45,7 +46,7 @@ export function matches(party: Party, filters: Filters): boolean {
 }
 
 export function verdictAt(matrix: Matrix, client: number, server: number): Verdict {
-  return matrix.decisions[matrix.cells[client]?.[server] ?? -1]?.verdict ?? "not judged";
+  return known(matrix.decisions[matrix.cells[client]?.[server] ?? -1]?.verdict);
 }
 
 export function select(matrix: Matrix, filters: Filters): Selection {
@@ -54,7 +55,7 @@ export function select(matrix: Matrix, filters: Filters): Selection {
   const chosen = shown.filter((index) => matches(matrix.parties[index] as Party, filters));
   const clients = filters.side === "server" ? shown : chosen;
   const servers = filters.side === "client" ? shown : chosen;
-  const verdicts = matrix.decisions.map((decision) => decision.verdict);
+  const verdicts = matrix.decisions.map((decision) => known(decision.verdict));
   const counts: Record<Verdict, number> = { allow: 0, deny: 0, mixed: 0, "not judged": 0 };
   const wanted = new Set(filters.verdicts);
   const [keptClients, keptServers] = [new Set<number>(), new Set<number>()];

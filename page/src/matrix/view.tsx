@@ -6,7 +6,7 @@ import type { Decision, Matrix, Party } from "../documents";
 import { FilterBar, VerdictFilter } from "../filterbar";
 import { plural } from "../format";
 import { Empty, Name, Shown, VerdictBadge } from "../parts";
-import { address, adjust, audit, filters } from "../store";
+import { address, adjust, filters, passing } from "../store";
 import { Why } from "../why";
 import { Grid, type Pair } from "./grid";
 import { type Selection, select } from "./select";
@@ -102,7 +102,7 @@ function ReadOut({ matrix, pair }: { matrix: Matrix; pair: Pair | null }) {
       ) : (
         <Empty>One of them is not there (any more).</Empty>
       )}
-      {audit.value && <p class="quiet">Audit mode: nothing is dropped.</p>}
+      {passing.value !== null && <p class="quiet">{passing.value}: nothing is dropped.</p>}
     </aside>
   );
 }

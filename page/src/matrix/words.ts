@@ -9,14 +9,27 @@ export const VERDICT_WORDS: Record<Verdict, string> = {
   "not judged": "not judged",
 };
 
-/** One sentence for people who hear the page. In audit mode nothing is dropped, and the page must not say that it is. */
-export function cellSentence(client: string, server: string, decision: Decision | undefined, audit: boolean): string {
+/** A newer agent may have more of them: they are painted as not judged, and told in the agent's words. */
+export function known(verdict: string | undefined): Verdict {
+  return verdict !== undefined && Object.hasOwn(VERDICT_WORDS, verdict) ? (verdict as Verdict) : "not judged";
+}
+
+/**
+ * One sentence for people who hear the page. In the modes "audit" and "off" nothing is dropped, and the page must not
+ * say that it is: `passing` is the word for that.
+ */
+export function cellSentence(
+  client: string,
+  server: string,
+  decision: Decision | undefined,
+  passing: string | null,
+): string {
   const pair = `${client} to ${server}`;
   if (!decision) return `${pair}: not known`;
   const parts = decision.ports.map((port) => {
     const ports = decision.ports.length === 1 ? "" : `${port.ports} `;
     const partly = port.partly ? " for some of the endpoints" : "";
-    return `${audit && port.verdict === "deny" ? "AUDIT, passes: " : ""}${ports}${port.sentence}${partly}`;
+    return `${passing !== null && port.verdict === "deny" ? `${passing}, passes: ` : ""}${ports}${port.sentence}${partly}`;
   });
   return `${pair}: ${parts.join("; ")}`;
 }

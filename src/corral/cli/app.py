@@ -35,9 +35,11 @@ COMMANDS = {
     "cleanup": "corral.cli.cleanup:cleanup",
 }
 
-_SEE, _CARE = "See and ask", "Care for a host"
+_RUN, _SEE, _CHANGE, _CARE = "Run", "See and ask", "Try and change", "Care for a host"
 PANELS = {
+    **dict.fromkeys(("agent", "demo"), _RUN),
     **dict.fromkeys(("status", "explain", "denied", "rules", "connections", "containers", "hosts", "wait"), _SEE),
+    "policy": _CHANGE,
     **dict.fromkeys(("ruleset", "topology", "doctor", "bundle", "schema", "cleanup"), _CARE),
 }
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,20 +17,23 @@ if TYPE_CHECKING:
     from corral.sources.agent import AgentClient, Answer
 
 AgentAddress = Annotated[str | None, typer.Option("--agent", help="host:port of the agent (default CORRAL_LISTEN).")]
-# Somebody waits with a finger on the key.
-COMPLETION_PATIENCE = 0.5
+# Seconds; with a finger on the key fewer.
+PATIENCE = 10.0
+COMPLETION_PATIENCE = 0.25
+# Shells put a completion on the line as it is: a name may be neither an option nor anything that they would run.
+_PLAIN = re.compile(r"[\w./][\w./:@+,%=-]*")
 
 
 def ask(agent: str | None, path: str, query: Mapping[str, str] | None = None) -> Answer:
     """One GET of the agent at `agent` (None: as the settings say). Raises UsageError and UnreachableError."""
-    return asyncio.run(client_of(agent).get(path, query))
+    return client_of(agent).get(path, query)
 
 
-def client_of(agent: str | None) -> AgentClient:
-    """Asks the agent at `agent`. Raises UsageError for what is no address."""
-    from corral.sources.agent import AgentClient  # noqa: PLC0415 - `--help` does without aiohttp
+def client_of(agent: str | None, *, timeout: float = PATIENCE) -> AgentClient:
+    """Asks the agent at `agent`; `timeout` in seconds. Raises UsageError for what is no address."""
+    from corral.sources.agent import AgentClient  # noqa: PLC0415 - `--help` does without HTTP
 
-    return AgentClient(*_address_of(agent))
+    return AgentClient(*_address_of(agent), timeout=timeout)
 
 
 def answered(agent: str | None, path: str, query: Mapping[str, str] | None = None) -> Answer:
@@ -46,29 +49,28 @@ def answered(agent: str | None, path: str, query: Mapping[str, str] | None = Non
 def document(agent: str | None, path: str, query: Mapping[str, str] | None = None, *, has: str) -> dict[str, Any]:
     """A JSON object that `has` a key which tells an agent from whatever else may listen there."""
     try:
-        found = json.loads(answered(agent, path, query).body)
-    except ValueError:
+        found = json.loads(answered(agent, path, query).body, object_hook=_Told)
+    except (ValueError, RecursionError):
         raise stranger(path) from None
     if not isinstance(found, dict) or has not in found:
         raise stranger(path)
     return found
 
 
+class _Told(dict[str, Any]):
+    """What an agent told. During an upgrade it may be of another version than the command."""
+
+    def __missing__(self, key: str) -> Any:
+        raise UnreachableError(f"the agent's answer has no {key!r}: is it of another version than this command?")
+
+
 def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of services and containers for the shell: quickly, and none where no agent answers."""
-    from http.client import HTTPConnection, HTTPException  # noqa: PLC0415 - aiohttp takes longer than the answer
-    from urllib.parse import quote  # noqa: PLC0415 - as above
-
     try:
-        host, port = _address_of(ctx.params.get("agent"))
-        connection = HTTPConnection(host, port, timeout=COMPLETION_PATIENCE)
-        try:
-            connection.request("GET", f"/v1/names?begin={quote(incomplete, safe='')}")
-            names = json.loads(connection.getresponse().read())["names"]
-            return [name for name in names if isinstance(name, str) and name.isprintable()]
-        finally:
-            connection.close()
-    except (CorralError, OSError, HTTPException, ValueError, KeyError, TypeError):
+        client = client_of(ctx.params.get("agent"), timeout=COMPLETION_PATIENCE)
+        names = json.loads(client.get("/v1/names", {"begin": incomplete}).body)["names"]
+        return [name for name in names if isinstance(name, str) and _PLAIN.fullmatch(name)]
+    except (CorralError, ValueError, KeyError, TypeError):
         return []
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from corral.cli.asking import AgentAddress, document
-from corral.cli.output import JsonFlag, say, say_json
+from corral.cli.output import Cell, JsonFlag, columns, say, say_json
 
 if TYPE_CHECKING:
     from corral.documents.connections import Connection
@@ -33,6 +33,8 @@ def connections(
         _show_differences(found)
     else:
         _show(found["connections"])
+        if not found["connections"]:
+            say("no flow of the managed network to a container of this host is tracked")
         say(f"{found['entries']} flows tracked on {found['host']} in all")
         say(f"mode {found['mode']}, verdicts by policy {found['policy']}")
     if found["truncated"] and not as_json:
@@ -54,14 +56,12 @@ def _show_differences(found: dict[str, Any]) -> None:
 
 
 def _show(entries: Sequence[Connection]) -> None:
-    rows = [_row(one) for one in entries]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(len(rows[0]) if rows else 0)]
-    for row, one in zip(rows, entries, strict=True):
-        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
-        say(f"  {line}{one['sentence']}", "red" if one["verdict"] == "deny" else None)
+    if entries:
+        columns(("FLOW", "PORT", "STATE", "COUNT", "VERDICT"), [_row(one) for one in entries], indent="  ")
 
 
-def _row(one: Connection) -> tuple[str, ...]:
+def _row(one: Connection) -> tuple[Cell, ...]:
     client, server = (one[end]["name"] or one[end]["address"] for end in ("client", "server"))
-    port = one["protocol"] if one["port"] is None else f"{one['protocol']} {one['port']}"
-    return f"{client} -> {server}", port, one["state"], f"x{one['count']}", ""
+    port = one["protocol"] if one["port"] is None else f"{one['port']}/{one['protocol']}"
+    verdict = one["sentence"], "red" if one["verdict"] == "deny" else ""
+    return f"{client} -> {server}", port, one["state"], str(one["count"]), verdict

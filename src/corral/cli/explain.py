@@ -34,9 +34,12 @@ MOST_SHOWN = 10
 
 def explain(
     client: Annotated[
-        str, typer.Argument(help="Address, container, stack/service or uuid.", autocompletion=complete_name)
+        str,
+        typer.Argument(
+            metavar="CLIENT", help="Address, container, stack/service or uuid.", autocompletion=complete_name
+        ),
     ],
-    server: Annotated[str, typer.Argument(help="The same.", autocompletion=complete_name)],
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="The same.", autocompletion=complete_name)],
     port: Annotated[str | None, typer.Option(help="Server port, such as 80/tcp; without: ICMP.")] = None,
     topology: TopologyFile = None,
     policy: PolicyFile = None,

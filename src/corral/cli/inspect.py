@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from corral.cli.asking import AgentAddress, answered, ask, document, stranger
-from corral.cli.output import JsonFlag, pairs, say, say_json
+from corral.cli.output import JsonFlag, pairs, printable, say, say_json
 from corral.web.views import Which
 
 
@@ -24,9 +24,10 @@ def status(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
 
 
 def ruleset(
-    which: Annotated[Which, typer.Argument(help="What is wanted, what the kernel holds, or the difference.")] = (
-        Which.INSTALLED
-    ),
+    which: Annotated[
+        Which,
+        typer.Argument(metavar="WHICH", help="What is wanted, what the kernel holds, or the difference."),
+    ] = (Which.INSTALLED),
     agent: AgentAddress = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -38,7 +39,7 @@ def ruleset(
     if as_json:
         say_json({"which": which, "text": text})
     else:
-        typer.echo(text, nl=False)
+        typer.echo("".join(char if char in "\n\t" else printable(char) for char in text), nl=False)
     raise typer.Exit(1 if which is Which.DIFFERENCE and text else 0)
 
 
@@ -46,8 +47,7 @@ def _show_state(state: Mapping[str, Any]) -> None:
     style = {"ready": "green", "degraded": "yellow"}.get(state["status"], "red")
     mode = "AUDIT: nothing is dropped" if state["mode"] == "audit" else state["mode"]
     say(f"{state['status']}  ({mode})", style)
-    for reason in state["reasons"]:
-        say(f"  - {reason}", style)
+    _show_reasons(state, style)
     if missing := state["hosts"]["missing"]:
         hosts = "a host has" if missing == 1 else f"{missing} hosts have"
         say(f"{hosts} no agent, so nothing judges flows to the containers there: see corral hosts", "red")
@@ -64,6 +64,15 @@ def _show_state(state: Mapping[str, Any]) -> None:
     rows += [(f"{name} source", _source(source)) for name, source in state["sources"].items()]
     rows.append(("kernel", f"{kernel['commits']} commits, {kernel['repairs']} repairs, {_read_back(kernel)}"))
     pairs(rows)
+
+
+def _show_reasons(state: Mapping[str, Any], style: str) -> None:
+    """Several of one kind are explained once."""
+    explained = list(zip(state["reasons"], state["help"], strict=True))
+    for number, (reason, where) in enumerate(explained, 1):
+        say(f"  - {reason}", style)
+        if number == len(explained) or explained[number][1] != where:
+            say(f"    (more in the documentation: {where})")
 
 
 def _policy(policy: Mapping[str, Any]) -> str:

@@ -20,6 +20,10 @@ def lazy_group(places: Mapping[str, str], panels: Mapping[str, str] = _NONE) -> 
     """
 
     class LazyGroup(typer.core.TyperGroup):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.commands = dict.fromkeys(places)  # type: ignore[assignment] # whose names typer suggests to who mistypes one
+
         def list_commands(self, ctx: Any) -> list[str]:
             return list(places)
 

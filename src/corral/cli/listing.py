@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from rich.text import Text
-
 from corral.cli.asking import AgentAddress, document
-from corral.cli.output import JsonFlag, out, printable, say, say_json
+from corral.cli.output import Cell, JsonFlag, columns, say, say_json
 
 _AGENT_STYLES = {"this": "green", "running": "green", "unhealthy": "red", "unknown": "yellow", "missing": "red"}
 
@@ -23,7 +21,7 @@ def containers(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
     if found["reason"]:
         say(f"nothing is programmed: {found['reason']}", "red")
     rows = [_container_row(entry, found["policy"]) for entry in found["containers"]]
-    _table(("PARTY", "CONTAINER", "ADDRESS", "PROGRAMMED", "VERIFIED"), rows)
+    columns(("PARTY", "CONTAINER", "ADDRESS", "PROGRAMMED", "VERIFIED"), rows)
 
 
 def hosts(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
@@ -32,7 +30,7 @@ def hosts(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
     if as_json:
         say_json(found)
         return
-    _table(("HOST", "ADDRESS", "STATE", "AGENT", "ENDPOINTS"), [_host_row(entry) for entry in found["hosts"]])
+    columns(("HOST", "ADDRESS", "STATE", "AGENT", "ENDPOINTS"), [_host_row(entry) for entry in found["hosts"]])
     for entry in found["hosts"]:
         if entry["agent"] == "missing":
             count = entry["endpoints"]
@@ -40,48 +38,28 @@ def hosts(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
     say(found["how"])
 
 
-def _container_row(entry: Mapping[str, Any], policy: str | None) -> list[Text]:
+def _container_row(entry: Mapping[str, Any], policy: str | None) -> list[Cell]:
     if not entry["programmed"]:
-        programmed = Text("no", "red")
+        programmed = "no", "red"
     elif not entry["judged"]:
-        programmed = Text(f"since {entry['since']}, not judged (system)")
+        programmed = f"since {entry['since']}, not judged (system)", ""
     else:
         under = "" if entry["policy"] == policy else f" under policy {entry['policy']}"
-        programmed = Text(f"since {entry['since']}{under}", "green")
+        programmed = f"since {entry['since']}{under}", "green"
     return [
-        _text(entry["party"]),
-        _text(entry["name"] or entry["uuid"]),
-        _text(entry["address"]),
+        entry["party"],
+        entry["name"] or entry["uuid"],
+        entry["address"],
         programmed,
-        _text(entry["verified"] or "not yet"),
+        entry["verified"] or "not yet",
     ]
 
 
-def _host_row(entry: Mapping[str, Any]) -> list[Text]:
+def _host_row(entry: Mapping[str, Any]) -> list[Cell]:
     return [
-        _text(entry["name"] or entry["uuid"]),
-        _text(entry["address"]),
-        _text(entry["state"]),
-        Text(printable(entry["agent"]), _AGENT_STYLES.get(entry["agent"], "")),
-        _text(str(entry["endpoints"])),
+        entry["name"] or entry["uuid"],
+        entry["address"],
+        entry["state"],
+        (entry["agent"], _AGENT_STYLES.get(entry["agent"], "")),
+        str(entry["endpoints"]),
     ]
-
-
-def _text(value: str) -> Text:
-    return Text(printable(value))
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
-    """Columns in full, whatever the width: rich's own tables shorten what a pipe should get."""
-    lines = [[Text(head, "bold") for head in heads], *rows]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [cell + Text(" " * (width - _width(cell))) for cell, width in zip(line, widths, strict=True)]
-        joined = Text("  ").join(cells)
-        joined.rstrip()
-        out.print(joined, soft_wrap=True)
-
-
-def _width(cell: Text) -> int:
-    """In columns of a terminal: some characters take two."""
-    return cell.cell_len

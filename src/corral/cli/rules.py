@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from corral.cli.asking import AgentAddress, answered, document, stranger
-from corral.cli.output import JsonFlag, printable, say, say_json
+from corral.cli.output import JsonFlag, printable, printable_json, say, say_json
 
 
 def rules(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
@@ -32,7 +32,7 @@ def topology(
     body = answered(agent, "/v1/topology").body
     if not body.startswith(b'{"format":"corral-topology/'):
         raise stranger("/v1/topology")
-    typer.echo(body)
+    typer.echo(printable_json(body.decode(errors="replace")))
 
 
 def told(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:

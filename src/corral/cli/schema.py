@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -20,6 +21,7 @@ from corral.documents.hosts import Hosts
 from corral.documents.log import Log
 from corral.documents.matrix import MatrixDocument, WarningsDocument
 from corral.documents.plan import FormerPolicies, PlanDocument, PolicyCheck, PolicyTest
+from corral.documents.printed import PolicyFile, RulesetText
 from corral.documents.rules import Rules
 from corral.documents.state import Health, PolicyInForce, State
 from corral.documents.topology import TopologyDocument
@@ -42,10 +44,12 @@ DOCUMENTS: dict[str, type] = {
     "plan": PlanDocument,
     "policy": PolicyInForce,
     "policy-check": PolicyCheck,
+    "policy-file": PolicyFile,
     "policy-history": FormerPolicies,
     "policy-test": PolicyTest,
     "programmed": Programmed,
     "rules": Rules,
+    "ruleset": RulesetText,
     "state": State,
     "topology": TopologyDocument,
     "warnings": WarningsDocument,
@@ -58,7 +62,10 @@ def _names(incomplete: str) -> list[str]:
 
 def schema(
     name: Annotated[
-        str | None, typer.Argument(help="The answer; without: list all.", autocompletion=_names, show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="The answer; without: list all.", autocompletion=_names, show_default=False
+        ),
     ] = None,
 ) -> None:
     """Print the JSON schema of an answer: of the agent's documents and of what `--json` prints."""
@@ -67,7 +74,9 @@ def schema(
             say(known)
         return
     if name not in DOCUMENTS:
-        raise UsageError(f"NAME: {name!r} given; {', '.join(DOCUMENTS)} are allowed")
+        near = difflib.get_close_matches(name, DOCUMENTS, n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise UsageError(f"NAME: {name!r} given{meant}; {', '.join(DOCUMENTS)} are allowed")
     say_json(adapter(DOCUMENTS[name]).json_schema())
 
 

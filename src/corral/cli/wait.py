@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import typer
 
-from corral.cli.asking import AgentAddress, document
+from corral.cli.asking import AgentAddress, complete_name, document
 from corral.cli.output import JsonFlag, say, say_json
 from corral.config import read_duration
 from corral.errors import UsageError
@@ -22,7 +22,10 @@ QUESTION = 5.0
 
 
 def wait(
-    container: Annotated[str, typer.Argument(help="A container's name, uuid or address.")],
+    container: Annotated[
+        str,
+        typer.Argument(metavar="CONTAINER", help="A container's name, uuid or address.", autocompletion=complete_name),
+    ],
     timeout: Annotated[str, typer.Option(help="How long to wait, such as 30s or 2m.")] = "30s",
     agent: AgentAddress = None,
     as_json: JsonFlag = False,

@@ -26,7 +26,7 @@ from corral.daemon.clock import trouble_of, watch_clock
 from corral.daemon.collector import spare_what_is_loaded
 from corral.daemon.denialwatch import DenialWatch, PacketLog
 from corral.daemon.engine import Engine
-from corral.daemon.facts import Facts
+from corral.daemon.facts import BRIDGE_NOT_CHECKED, Facts
 from corral.daemon.feeds import EventFeed, follow_metadata
 from corral.daemon.guard import GuardedDesk
 from corral.daemon.hub import EventHub
@@ -59,6 +59,8 @@ from corral.web.rules import rules_routes
 from corral.web.server import Routes, build_app, serve
 
 log = structlog.get_logger()
+
+PAUSE_AFTER_ERROR = 10.0
 
 
 def run_agent(settings: Settings) -> None:
@@ -104,7 +106,7 @@ class Agent:
         switch_level: Callable[[], None] = lambda: None,
     ) -> None:
         enforce = settings.mode is not Mode.OFF
-        self.facts = Facts(mode_off=not enforce, bridge_error="bridge filtering: not checked yet" if enforce else None)
+        self.facts = Facts(mode_off=not enforce, bridge_error=BRIDGE_NOT_CHECKED if enforce else None)
         self.tracker = Tracker()
         self._bridge_woken = asyncio.Event()
         self.desk = GuardedDesk(
@@ -173,7 +175,7 @@ class Agent:
         metadata = MetadataSource(settings.metadata_url, status=self._metadata)
         duties: dict[str, Duty] = {
             "metadata": lambda: follow_metadata(metadata, self.desk, self.engine, self._loaded),
-            "announcer": self._announcer.run,
+            "announcer": _never_failing("announcer", self._announcer.run),
             "clock": lambda: watch_clock(settings, self.desk, self.engine, self.facts, self._metadata),
         }
         if settings.mode is Mode.OFF:
@@ -181,8 +183,8 @@ class Agent:
         else:
             duties["engine"] = self.engine.run
             duties["self-check"] = self._self_check.run
-            duties["denials"] = self._denials.run
-            duties["rule hits"] = self._rule_hits.run
+            duties["denials"] = _never_failing("denials", self._denials.run)
+            duties["rule hits"] = _never_failing("rule hits", self._rule_hits.run)
             duties["bridge"] = lambda: watch_bridge(self.desk, self.facts, self._bridge_woken)
             duties["foreign changes"] = lambda: watch_foreign_changes(self._dataplane, self.engine)
         if settings.has_credentials:
@@ -256,6 +258,20 @@ class Agent:
 
     def _api_turned(self, status: SourceStatus) -> None:
         self.facts.api_error = trouble_of(status)
+
+
+def _never_failing(name: str, duty: Duty) -> Duty:
+    """One that only tells of what happens: a bug there is told, too, but must not end what enforces."""
+
+    async def again_and_again() -> None:
+        while True:
+            try:
+                await duty()
+            except Exception:
+                log.exception("unexpected error", task=name)
+            await asyncio.sleep(PAUSE_AFTER_ERROR)
+
+    return again_and_again
 
 
 async def _for_ever(name: str, duty: Coroutine[object, object, None]) -> None:

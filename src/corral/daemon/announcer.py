@@ -7,11 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
+
 from corral.daemon.changes import Change, change_event
 from corral.daemon.desk import Desk
 from corral.daemon.facts import Facts
 from corral.daemon.hub import EventHub, Subscription, Wanted
 from corral.documents.events import StateEvent
+
+log = structlog.get_logger()
 
 # How often readiness is looked at while somebody listens.
 LOOK_EVERY = 0.25
@@ -57,4 +61,8 @@ class Announcer:
         return {"status": self._facts.status.value, "reasons": self._facts.reasons(time.time())}
 
     def _changed(self, change: Change) -> None:
-        self._hub.publish("change", change_event(change, self._desk.inventory.containers, time.time()))
+        """Called by who commits, whom no error here concerns."""
+        try:
+            self._hub.publish("change", change_event(change, self._desk.inventory.containers, time.time()))
+        except Exception:
+            log.exception("unexpected error", task="announcer")

@@ -12,6 +12,8 @@ from corral.daemon.desk import Desk
 from corral.daemon.engine import Engine
 from corral.daemon.facts import Facts, Trouble
 from corral.daemon.reasonlog import ReasonLog
+from corral.policy.digest import policy_digest
+from corral.policy.rules import Policy
 from corral.sources.status import SourceStatus
 
 log = structlog.get_logger()
@@ -32,7 +34,7 @@ def trouble_of(status: SourceStatus) -> Trouble | None:
 
 async def watch_clock(settings: Settings, desk: Desk, engine: Engine, facts: Facts, metadata: SourceStatus) -> None:
     """Judge the age of the metadata, expire what events said, and log what readiness turns on."""
-    reasons = ReasonLog()
+    reasons, told = ReasonLog(), None
     while True:
         await asyncio.sleep(CLOCK_INTERVAL)
         judge_silence(settings, desk, engine, facts, metadata)
@@ -42,6 +44,16 @@ async def watch_clock(settings: Settings, desk: Desk, engine: Engine, facts: Fac
         elif desk.expire(time.monotonic()):
             engine.wake()
         reasons.look(facts.not_in_order(), time.monotonic())
+        told = tell_policy(facts, told)
+
+
+def tell_policy(facts: Facts, told: Policy | None) -> Policy | None:
+    """Log the policy that the kernel holds, if it is another one than was told of; what has been told of then."""
+    policy = facts.programming.policy
+    if policy is None or policy == told or facts.opened:
+        return told
+    log.info("policy in force", policy=policy_digest(policy), rules=len(policy.rules), default=policy.default_in_words)
+    return policy
 
 
 def judge_silence(settings: Settings, desk: Desk, engine: Engine, facts: Facts, metadata: SourceStatus) -> None:

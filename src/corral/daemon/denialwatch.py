@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 RETRY, RETRY_UNSUPPORTED = 3.0, 60.0
 # A flow that is denied again and again is told of so often.
 LOG_PAUSE, EVENT_PAUSE = 60.0, 1.0
+# Who tries all doors makes a flow of each: no more lines than these a minute, then a number.
+LINES_A_MINUTE = 60
 
 
 class PacketLog(Protocol):
@@ -62,6 +65,8 @@ class DenialWatch:
         self._clock = clock
         self._observer = Observer()
         self._pause = RETRY
+        self._fumbled_at = -LOG_PAUSE
+        self._lines = _Lines()
 
     @property
     def listening(self) -> bool:
@@ -78,29 +83,53 @@ class DenialWatch:
         try:
             await self._log.open()
         except DataplaneError as error:
-            self._counts.listening = False
             unsupported = isinstance(error, UnsupportedError)
-            self._pause = RETRY_UNSUPPORTED if unsupported else RETRY
-            if self._facts.denied_error is None or self._facts.denied_error.text != str(error):
-                self._facts.denied_error = Trouble(str(error), self._clock())
+            self._deaf(str(error), RETRY_UNSUPPORTED if unsupported else RETRY)
             self._set_logging(possible=not unsupported)
+        except Exception as error:
+            log.exception("unexpected error", task="denied flows")
+            self._deaf(_unexpected(error), RETRY)
+            self._set_logging(possible=False)  # nobody knows: the table must not fail for it
         else:
             self._counts.listening, self._facts.denied_error = True, None
             self._set_logging(possible=True)
 
     async def run(self) -> None:
-        """Read reports for ever, and try again where they can not be had."""
+        """Read reports for ever, and try again where they can not be had. Whatever fails here ends nothing else."""
         try:
             while True:
                 if not self.listening:
                     await asyncio.sleep(self._pause)
                     await self.open()
                     continue
-                async with aclosing(self._log.packets()) as packets:
-                    async for packet in packets:
-                        await self._take(packet)
+                try:
+                    await self._listen()
+                except Exception as error:
+                    log.exception("unexpected error", task="denied flows")
+                    self._deaf(_unexpected(error), RETRY)
         finally:
             self._log.close()
+
+    async def _listen(self) -> None:
+        async with aclosing(self._log.packets()) as packets:
+            async for packet in packets:
+                try:
+                    await self._take(packet)
+                except Exception:  # what one packet says, whoever made it, must not hide the others
+                    self._fumbled()
+
+    def _fumbled(self) -> None:
+        """Told now and then: such packets may come fast."""
+        now = self._clock()
+        if not 0 <= now - self._fumbled_at < LOG_PAUSE:
+            self._fumbled_at = now
+            log.exception("unexpected error", task="denied flows")
+
+    def _deaf(self, trouble: str, pause: float) -> None:
+        """No reports come here, until the log is opened again after so many seconds."""
+        self._counts.listening, self._pause = False, pause
+        if self._facts.denied_error is None or self._facts.denied_error.text != trouble:
+            self._facts.denied_error = Trouble(trouble, self._clock())
 
     def _set_logging(self, *, possible: bool) -> None:
         if self._desk.set_logging(possible):
@@ -116,10 +145,30 @@ class DenialWatch:
         self._counts.flows, self._counts.lost = len(self.book), self._log.lost
 
     def _tell(self, entry: Entry) -> None:
-        if count := entry.due("log", LOG_PAUSE):
+        if (count := entry.due("log", LOG_PAUSE)) and self._lines.allowed(self._clock()):
             _write(entry, count)
         if self._hub.listening and entry.due("events", EVENT_PAUSE):
             self._hub.publish("denied", entry.document())
+
+
+class _Lines:
+    """Counts the lines of each minute, and tells with the first of the next one how many were left out."""
+
+    def __init__(self) -> None:
+        self._began = -math.inf
+        self._asked = 0
+
+    def allowed(self, now: float) -> bool:
+        if not 0 <= now - self._began < 60:
+            if self._asked > LINES_A_MINUTE:
+                log.info("denied flows not logged one by one", lines=self._asked - LINES_A_MINUTE, see="corral denied")
+            self._began, self._asked = now, 0
+        self._asked += 1
+        return self._asked <= LINES_A_MINUTE
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected error ({type(error).__name__}, see the log)"
 
 
 def _write(entry: Entry, count: int) -> None:

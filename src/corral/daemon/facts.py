@@ -19,10 +19,6 @@ from corral.types import Problem
 # Of a document that is wrong everywhere nobody reads every fault.
 PROBLEMS_TOLD = 20
 
-MODE_OFF = "mode is off: nothing is enforced"
-NOTHING_LOADED = "waiting for the first answer of the metadata service"
-OPENED = "open: the policy is suspended until the metadata service is back (CORRAL_ON_STALE=open)"
-
 
 class Status(StrEnum):
     """`degraded` is also said of an agent that enforces (ready) but lacks something, such as the event stream."""
@@ -44,6 +40,7 @@ class Trouble:
 class Reason:
     """Something that is not in order. `cause` stays the same while the words change; several may have one cause.
 
+    `remedy` says what to do, and `help` is the heading of `docs/troubleshooting.md` that says more, as in its address.
     `logged`: its own part of the agent writes a line about it, or it is gone in a moment and needs none.
     """
 
@@ -52,6 +49,7 @@ class Reason:
     since: float | None = None
     remedy: str = ""
     logged: bool = False
+    help: str = ""
 
     def sentence(self, now: float | None = None) -> str:
         """With the remedy and since when it is so; with `now`, for how long, too."""
@@ -60,6 +58,34 @@ class Reason:
             sentence += f", since {_utc(self.since)}"
             sentence += f" ({lasting(now - self.since)})" if now is not None else ""
         return f"{sentence}; {self.remedy}" if self.remedy else sentence
+
+
+def bridge_reason(text: str, remedy: str) -> Reason:
+    """What keeps bridged packets from being judged; each text is a cause by itself."""
+    return Reason(text, text, remedy=remedy, help="bridge-filtering")
+
+
+MODE_OFF = Reason(
+    "mode is off: nothing is enforced",
+    "mode",
+    remedy="restart the agent with CORRAL_MODE=enforce, or audit",
+    help="mode-off",
+)
+NOTHING_LOADED = Reason(
+    "waiting for the first answer of the metadata service",
+    "nothing loaded",
+    remedy="if this lasts, see that it answers on this host at CORRAL_METADATA_URL",
+    help="no-answer-yet",
+)
+OPENED = Reason(
+    "open: the policy is suspended until the metadata service is back (CORRAL_ON_STALE=open)",
+    "opened",
+    remedy="look after the metadata service of this host",
+    help="policy-suspended",
+)
+BRIDGE_NOT_CHECKED = bridge_reason(
+    "bridge filtering: not checked yet", "this comes as soon as the managed network is known"
+)
 
 
 @dataclass(slots=True)
@@ -104,7 +130,7 @@ class Facts:
     policy_problems: tuple[Problem, ...] = ()
     kernel_error: str | None = None
     contested: str | None = None
-    bridge_error: str | None = None
+    bridge_error: Reason | None = None
     unexpected_error: str | None = None
     held: bool = False
     events_error: Trouble | None = None
@@ -129,34 +155,40 @@ class Facts:
     def blocking(self) -> Iterator[Reason]:
         """Why the agent is not ready."""
         if self.mode_off:
-            yield _plain(MODE_OFF)
+            yield MODE_OFF
         if not self.inventory_loaded:
-            yield _plain(NOTHING_LOADED)
+            yield NOTHING_LOADED
         yield from self._missing_metadata()
         if self.network_error:
-            yield _plain(self.network_error)
+            yield _no_network(self.network_error)
         if self.opened:
-            yield _plain(OPENED)
+            yield OPENED
         kept = (
             "the last good one stays in force" if self.policy_known else "and no good one is known: nothing is changed"
         )
-        rejected = (f"policy rejected, {kept}: {problem}" for problem in self.policy_problems)
-        yield from (Reason(text, "policy") for text in rejected)
+        for problem in self.policy_problems:
+            text = f"policy rejected, {kept}: {problem}"
+            yield Reason(text, "policy", remedy="correct it in Rancher", help="policy-rejected")
         yield from self._unsure_kernel()
         if self.inventory_loaded and not self._up_to_date and not (self.mode_off or self.kernel_error):
-            text = "the kernel does not hold the current ruleset yet"
-            yield Reason(text, text, logged=True)
+            yield Reason(
+                "the kernel does not hold the current ruleset yet",
+                "not programmed",
+                remedy="wait a moment; if this lasts, see the agent's log",
+                logged=True,
+                help="not-in-the-kernel-yet",
+            )
 
     def unenforced(self) -> Iterator[Reason]:
         """Why nothing of what was committed can be relied on, whatever the sources know."""
         if self.mode_off:
-            yield _plain(MODE_OFF)
+            yield MODE_OFF
         if not self.inventory_loaded:
-            yield _plain(NOTHING_LOADED)
+            yield NOTHING_LOADED
         if self.network_error:
-            yield _plain(self.network_error)
+            yield _no_network(self.network_error)
         if self.opened:
-            yield _plain(OPENED)
+            yield OPENED
         yield from self._unsure_kernel()
 
     @property
@@ -165,30 +197,34 @@ class Facts:
         return self.programmed or self.programming.brief(self.clock())
 
     def _missing_metadata(self) -> Iterator[Reason]:
+        remedy = "look after the metadata service of this host"
         if self.metadata_error:
-            yield Reason(
-                f"metadata service: {self.metadata_error.text}",
-                "metadata service",
-                self.metadata_error.since,
-                "the last good picture stays in force; look after the metadata service of this host",
-            )
+            kept = "the last good picture stays in force; " if self.inventory_loaded else ""
+            text, since = f"metadata service: {self.metadata_error.text}", self.metadata_error.since
+            yield Reason(text, "metadata service", since, kept + remedy, help="metadata-service")
         if self.stale:
-            yield Reason(self.stale.text, "stale", self.stale.since, "look after the metadata service of this host")
+            yield Reason(self.stale.text, "stale", self.stale.since, remedy, help="metadata-service")
         # While events come they keep the picture current, and this only hinders.
         if self.frozen and self.events_error:
             yield self._frozen(self.frozen)
 
     def _unsure_kernel(self) -> Iterator[Reason]:
         if self.kernel_error:
-            yield Reason(f"kernel: {self.kernel_error}", "kernel", logged=True)
+            remedy = "the agent tries again; `corral doctor` looks for what is missing"
+            yield Reason(
+                f"kernel: {self.kernel_error}", "kernel", remedy=remedy, logged=True, help="the-kernel-refuses"
+            )
         if self.unexpected_error:
-            yield Reason(self.unexpected_error, "unexpected error", logged=True)
+            remedy = "this is a bug: please report it, with what `corral bundle` makes"
+            yield Reason(self.unexpected_error, "unexpected error", remedy=remedy, logged=True, help="a-bug-of-corral")
         if self.self_checks.error:
-            yield Reason(self.self_checks.error, "self-check", logged=True)
+            remedy = "this is a bug: please report it, with what `corral bundle` makes, and restart the agent"
+            yield Reason(self.self_checks.error, "self-check", remedy=remedy, logged=True, help="a-bug-of-corral")
         if self.contested:
-            yield Reason(f"kernel: {self.contested}", "contested")
+            remedy = "stop whatever else changes the table inet corral"
+            yield Reason(f"kernel: {self.contested}", "contested", remedy=remedy, help="repaired-again-and-again")
         if self.bridge_error:
-            yield _plain(self.bridge_error)
+            yield self.bridge_error
 
     def hindering(self) -> Iterator[Reason]:
         """What is wrong without touching enforcement."""
@@ -200,6 +236,7 @@ class Facts:
                 "event stream",
                 self.events_error.since,
                 "changes arrive by the metadata service only, seconds later; look after Rancher's address and keys",
+                help="event-stream",
             )
         if self.api_error:
             yield Reason(
@@ -207,6 +244,7 @@ class Facts:
                 "Rancher API",
                 self.api_error.since,
                 "events that refer to something new are left to the metadata service; look after the Rancher server",
+                help="rancher-api",
             )
         if self.denied_error:
             yield Reason(
@@ -214,15 +252,16 @@ class Facts:
                 "denied flows",
                 self.denied_error.since,
                 "meanwhile they are counted, but not told one by one",
+                help="denied-flows-not-reported",
             )
-        yield from (Reason(str(problem), "inventory") for problem in self.inventory_problems[:PROBLEMS_TOLD])
-        if len(self.inventory_problems) > PROBLEMS_TOLD:
-            more = len(self.inventory_problems) - PROBLEMS_TOLD
-            yield Reason(f"{more} more problems of the inventory", "inventory")
+        yield from map(_of_inventory, self.inventory_problems[:PROBLEMS_TOLD])
+        if (more := len(self.inventory_problems) - PROBLEMS_TOLD) > 0:
+            yield _of_inventory(f"{more} more problems of the inventory")
 
     def _frozen(self, frozen: Trouble) -> Reason:
         held = "nothing tells of changes" if self.events_error else "events keep the picture current meanwhile"
-        return Reason(frozen.text, "frozen", frozen.since, f"{held}; restart the metadata service of this host")
+        remedy = f"{held}; restart the metadata service of this host"
+        return Reason(frozen.text, "frozen", frozen.since, remedy, help="frozen-metadata")
 
     @property
     def ready(self) -> bool:
@@ -251,8 +290,13 @@ def lasting(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
-def _plain(text: str) -> Reason:
-    return Reason(text, text)
+def _no_network(text: str) -> Reason:
+    remedy = "see that the environment's network service is up"
+    return Reason(text, "network", remedy=remedy, help="no-managed-network")
+
+
+def _of_inventory(problem: Problem | str) -> Reason:
+    return Reason(str(problem), "inventory", remedy="correct it in Rancher", help="problems-of-the-inventory")
 
 
 def _utc(seconds: float) -> str:

@@ -9,7 +9,7 @@ import structlog
 
 from corral.daemon.desk import Desk
 from corral.daemon.engine import Engine
-from corral.daemon.facts import Facts
+from corral.daemon.facts import Facts, Reason, bridge_reason
 from corral.dataplane.base import Dataplane
 from corral.dataplane.bridge import BridgeFiltering, bridge_filtering, enable_bridge_filtering
 from corral.errors import DataplaneError
@@ -42,33 +42,35 @@ async def _keep_on(facts: Facts, bridge: str, ipv6: bool, seen_on: tuple[str, bo
     if facts.bridge_error is not None:
         return None
     if switched and seen_on == (bridge, ipv6):
-        facts.bridge_error = f"bridge {bridge}: somebody switched filtering off; just switched on again"
+        facts.bridge_error = bridge_reason(
+            f"bridge {bridge}: somebody switched filtering off; just switched on again",
+            "find what on this host writes nf_call_iptables",
+        )
         log.warning("bridge filtering was switched off by somebody, switched on again", bridge=bridge, ipv6=ipv6)
     elif switched:
         log.info("bridge filtering switched on", bridge=bridge, ipv6=ipv6)
     return bridge, ipv6
 
 
-async def _switch_on(bridge: str, *, ipv6: bool) -> tuple[bool, str | None]:
+async def _switch_on(bridge: str, *, ipv6: bool) -> tuple[bool, Reason | None]:
     """Whether it had to be switched on, and what is wrong."""
     if not bridge:
-        return False, "the managed network names no usable bridge: see the problems of the inventory"
+        return False, bridge_reason("the managed network names no usable bridge", "see the problems of the inventory")
     try:
         filtering = await bridge_filtering(bridge)
         if filtering is None:
-            return False, f"there is no bridge {bridge} in this network namespace: run the agent in the host's"
+            found = f"there is no bridge {bridge} in this network namespace"
+            return False, bridge_reason(found, "run the agent in the host's")
         if _sufficient(filtering, ipv6=ipv6):
             return False, None
         await enable_bridge_filtering(bridge, ipv6=ipv6)
         filtering = await bridge_filtering(bridge)
     except DataplaneError as error:
-        return False, f"bridge {bridge}: {error}"
+        return False, bridge_reason(f"bridge {bridge}: {error}", "`corral doctor` looks for what is missing")
     if _sufficient(filtering, ipv6=ipv6):
         return True, None
-    return False, (
-        f"bridge {bridge}: packets between its ports do not pass netfilter, so nothing is enforced between them: "
-        "load br_netfilter on the host (modprobe br_netfilter)"
-    )
+    found = f"bridge {bridge}: packets between its ports do not pass netfilter, so nothing is enforced between them"
+    return False, bridge_reason(found, "load br_netfilter on the host (modprobe br_netfilter)")
 
 
 def _sufficient(filtering: BridgeFiltering | None, *, ipv6: bool) -> bool:

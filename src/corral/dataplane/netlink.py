@@ -13,6 +13,7 @@ import random
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -50,6 +51,9 @@ _SLICE = 0.005  # seconds of reading before others get their turn
 _ERRNO_SIZE = 4
 
 Result = TypeVar("Result")
+
+# The loop's own threads may all be busy with people's questions, or wait for a name server that does not answer.
+_THREADS = ThreadPoolExecutor(4, thread_name_prefix="netlink")
 
 
 class InterruptedDumpError(Exception):
@@ -207,7 +211,7 @@ class NetlinkSocket:
 
 async def in_thread(call: Callable[[], Result]) -> Result:
     """What a call in a thread returns. It finishes before it can be cancelled, however often that is tried."""
-    running = asyncio.get_running_loop().run_in_executor(None, call)
+    running = asyncio.get_running_loop().run_in_executor(_THREADS, call)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -49,13 +49,8 @@ class DeniedFlow(TypedDict):
     """When the first of them was reported, RFC 3339."""
     last: str
     """When the last of them was reported, RFC 3339."""
-
-
-class ListedFlow(DeniedFlow):
-    """A denied flow in a list."""
-
-    suggestion: str | None
-    """The smallest change that would allow it; null where `suggest` was not asked for, or where there is none."""
+    suggestion: NotRequired[str | None]
+    """In lists: the smallest change that would allow it; null where `suggest` was not asked for, or there is none."""
 
 
 class Denied(TypedDict):
@@ -71,7 +66,7 @@ class Denied(TypedDict):
     """Reports that came too fast for the agent."""
     forgotten: int
     """Flows no longer kept, for only so many are: those seen longest ago are dropped."""
-    flows: list[ListedFlow]
+    flows: list[DeniedFlow]
     """The latest first, those of the question only."""
 
 

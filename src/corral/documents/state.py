@@ -156,6 +156,8 @@ class State(TypedDict):
     """As `/readyz` says it."""
     reasons: list[str]
     """As `/readyz` gives them."""
+    help: list[str]
+    """For each of `reasons` the page and heading of the documentation that say more, as in their address."""
     host: ThisHost
     """Where it runs."""
     network: ManagedNetworkState | None

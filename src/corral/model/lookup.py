@@ -6,6 +6,7 @@ import difflib
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from corral.model.endpoint import Endpoint
 from corral.model.entities import OWN_ENVIRONMENT, Container, ServiceKey
@@ -40,6 +41,50 @@ def find_endpoints(name: str, endpoints: Mapping[Address, Endpoint], containers:
     if found or absent:
         return Found(found, absent=absent)
     return Found(suggestions=_near(wanted, _names(endpoints, containers)))
+
+
+class Directory:
+    """Finds the same as `find_endpoints`, for many names: making it takes as long as finding a few without it."""
+
+    def __init__(self, endpoints: Mapping[Address, Endpoint], containers: Mapping[str, Container]) -> None:
+        self._endpoints = endpoints
+        self._containers = containers
+        self._present: dict[str | ServiceKey, set[Address]] = {}
+        self._every: dict[str | ServiceKey, list[str]] = {}
+        for address, endpoint in endpoints.items():
+            for name in chain(endpoint.services, *(self._names(uuid) for uuid in endpoint.containers)):
+                self._present.setdefault(name, set()).add(address)
+        for uuid in containers:
+            for name in set(self._names(uuid)):
+                self._every.setdefault(name, []).append(uuid)
+
+    def find(self, name: str) -> Found:
+        """See `find_endpoints`."""
+        wanted = name.lower()
+        keys = [key for key in (wanted, _service_key(wanted)) if key is not None]
+        addresses = {address for key in keys for address in self._present.get(key, ())}
+        uuids = {uuid: None for key in keys for uuid in self._every.get(key, ())}
+        if _is_address(name) or not (addresses or uuids):
+            return find_endpoints(name, self._endpoints, self._containers)
+        present = {uuid for address in addresses for uuid in self._endpoints[address].containers}
+        absent = tuple(self._containers[uuid] for uuid in uuids if uuid not in present)
+        return Found(tuple(sorted(addresses)), absent=absent)
+
+    def _names(self, uuid: str) -> Iterator[str | ServiceKey]:
+        yield uuid.lower()
+        container = self._containers.get(uuid)
+        if container is not None:
+            yield container.name.lower()
+            if container.service is not None:
+                yield container.service
+
+
+def _is_address(name: str) -> bool:
+    try:
+        Address.parse(name)
+    except ValueError:
+        return False
+    return True
 
 
 def names_beginning(

@@ -62,14 +62,15 @@ class Obstacle:
     """A base chain that may drop packets between containers.
 
     `places` are the chains with dropping rules that it leads to, `policy` says that it drops what none of its rules
-    accepts. `certain`: nothing at all gets through. `before`: it sees a packet before corral's chain.
+    accepts. `certain`: nothing at all gets through. `before`: it sees a packet before corral's chain; None where that
+    depends on which of the two was there first.
     """
 
     base: ForeignChain
     places: tuple[str, ...]
     policy: bool
     certain: bool
-    before: bool
+    before: bool | None
 
 
 def obstacles(
@@ -93,28 +94,35 @@ def _look(
 ) -> Obstacle | None:
     walk = _Walk(base, chains, ignored)
     certain = walk.follow(base, always=True, depth=0) or (base.drops and not walk.accepts)
-    if not walk.places and not base.drops:
+    policy = base.drops and not walk.accepts_rest
+    if not walk.places and not policy:
         return None
-    return Obstacle(base, tuple(sorted(walk.places)), base.drops, certain, comes_before(base, our_priority))
+    return Obstacle(base, tuple(sorted(walk.places)), policy, certain, comes_before(base, our_priority))
 
 
-def comes_before(base: ForeignChain, our_priority: int) -> bool:
+def comes_before(base: ForeignChain, our_priority: int) -> bool | None:
     """Whether a packet meets the chain before it meets ours, at hook forward of family inet."""
     if base.hook in _BEFORE or base.hook in _AFTER:
         return base.hook in _BEFORE
+    if base.family != "bridge" and base.priority == our_priority:
+        return None  # of two with one priority the kernel asks the younger one first
     # A bridge hands its frames to the IP hooks from its own forward hook, with priority 0 (NF_BR_PRI_BRNF).
     return base.priority < (0 if base.family == "bridge" else our_priority)
 
 
 @dataclass(slots=True)
 class _Walk:
-    """From one base chain, in the order of the rules. `accepts`: some packet may have left by an accepting rule."""
+    """From one base chain, in the order of the rules. `accepts`: some packet may have left by an accepting rule.
+
+    `accepts_rest`: no packet comes to the end of the base chain, for a rule of it accepts all that come there.
+    """
 
     base: ForeignChain
     chains: Mapping[tuple[str, str, str], ForeignChain]
     ignored: frozenset[str]
     places: set[str] = field(default_factory=set)
     accepts: bool = False
+    accepts_rest: bool = False
     visits: int = 0
 
     def follow(self, chain: ForeignChain, *, always: bool, depth: int) -> bool:
@@ -126,6 +134,7 @@ class _Walk:
             if self._meet(chain, rule, always=always and rule.always, depth=depth):
                 return True
             if rule.always and any(verdict.verb is not Verb.JUMP for verdict in rule.verdicts):
+                self.accepts_rest = depth == 0 and _accepts_rest(chain, rule)
                 break  # no packet comes further than this rule
         return False
 
@@ -149,6 +158,12 @@ class _Walk:
     def _enter(self, name: str, *, always: bool, depth: int) -> bool:
         target = self.chains.get((self.base.family, self.base.table, name))
         return target is not None and self.follow(target, always=always, depth=depth + 1)
+
+
+def _accepts_rest(base: ForeignChain, last: ForeignRule) -> bool:
+    """Whether the rule accepts all that comes to it, and no packet has left for the chain's policy before."""
+    verbs = {verdict.verb for rule in base.rules for verdict in rule.verdicts}
+    return last.verdicts == (ForeignVerdict(Verb.ACCEPT),) and verbs.isdisjoint((Verb.RETURN, Verb.GOTO))
 
 
 def chains_named(chains: Sequence[ForeignChain], name: str) -> Iterator[ForeignChain]:

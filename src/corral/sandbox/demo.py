@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import uvloop
 from rich.console import Console
@@ -23,13 +21,14 @@ from corral.sandbox.world import Sandbox
 INTERRUPTED = 130
 
 
-def run_demo(*, hosts: int, keep: bool, console: Console) -> int:
+def run_demo(*, hosts: int, keep: bool, console: Console, own_users: bool = False) -> int:
     """Run the demo; 0 when every probe agrees with the policy, else 1, with every disagreement named.
 
-    Call `enter_sandbox` before. Raises UnsupportedError and UnreachableError; everything is removed in any case.
+    Call `enter_sandbox` before; `own_users` is its answer. Raises UnsupportedError and UnreachableError; everything is
+    removed in any case.
     """
     require_bridge_netfilter()
-    demo = Demo(console)
+    demo = Demo(console, own_users=own_users)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(demo.run(hosts, keep=keep))
@@ -42,9 +41,10 @@ def run_demo(*, hosts: int, keep: bool, console: Console) -> int:
 class Demo:
     """One run, and what it has found so far."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, own_users: bool = False) -> None:
         self.finished = False
         self._console = console
+        self._own_users = own_users
         self._probes = 0
         self._disagreements: list[str] = []
 
@@ -122,7 +122,7 @@ class Demo:
     async def _stay(self, sandbox: Sandbox) -> None:
         self._title("Staying up until interrupted (Ctrl-C)")
         for agent in sandbox.agents:
-            self._say(f"  {agent.name}:  {_way_into(agent.pid)} COMMAND")
+            self._say(f"  {agent.name}:  {_way_into(agent.pid, own_users=self._own_users)} COMMAND")
         self._say("  with COMMAND such as `corral status`, `nft list table inet corral` or")
         url = f"{sandbox.rancher.url.removesuffix('/v1')}/v2-beta/networks/{sandbox.environment.network.id}"
         self._say(f"  `curl -u {sandbox.rancher.access_key}:{sandbox.rancher.secret_key} {url}`")
@@ -159,13 +159,9 @@ def _paths(sandbox: Sandbox, scenario: Scenario) -> Mapping[str, str]:
     }
 
 
-def _way_into(pid: int) -> str:
-    """The command that enters a process's network, and its user namespace if that is not the caller's already."""
-    try:
-        same = Path("/proc/self/ns/user").readlink() == Path(f"/proc/{os.getppid()}/ns/user").readlink()
-    except OSError:  # our parent is outside of what we may look at
-        same = False
-    return f"nsenter --target {pid} --net" if same else f"nsenter --target {pid} --user --net --preserve-credentials"
+def _way_into(pid: int, *, own_users: bool) -> str:
+    """The command that enters a process's network; nsenter refuses a user namespace that it is in already."""
+    return f"nsenter --target {pid} {'--user --net --preserve-credentials' if own_users else '--net'}"
 
 
 def _since(begin: float) -> str:

@@ -98,17 +98,18 @@ class Namespace:
             self.descriptor = -1
 
 
-def enter_sandbox() -> None:
+def enter_sandbox() -> bool:
     """Move this process into a private network namespace, and as an ordinary user into a user namespace as its root.
 
-    Call it early, while there is one thread. Raises UnsupportedError, with the remedy, where that is forbidden.
+    True if into a user namespace, too. Call it early, while there is one thread. Raises UnsupportedError, with the
+    remedy, where that is forbidden.
     """
     if os.geteuid() == 0:
         try:
             _unshare(CLONE_NEWNET)
         except OSError as error:
             raise UnsupportedError(f"root may not make network namespaces ({error.strerror}): {REMEDY}") from error
-        return
+        return False
     user, group = os.geteuid(), os.getegid()
     try:
         _unshare(CLONE_NEWUSER | CLONE_NEWNET)
@@ -117,6 +118,7 @@ def enter_sandbox() -> None:
         Path("/proc/self/gid_map").write_text(f"0 {group} 1")
     except OSError as error:
         raise UnsupportedError(f"user namespaces are forbidden here ({error.strerror}): {REMEDY}") from error
+    return True
 
 
 def _unshare(flags: int) -> None:

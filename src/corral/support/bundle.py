@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import json
@@ -84,7 +85,7 @@ async def gather(
 
 async def _ask(bundle: Bundle, client: AgentClient, name: str, path: str) -> None:
     try:
-        answer = await client.get(path)
+        answer = await asyncio.to_thread(client.get, path)
     except CorralError as error:
         bundle.missing[name] = str(error)
         return
@@ -156,7 +157,7 @@ def anonymous(bundle: Bundle, settings: Settings) -> Bundle:
     """The same without names. Where nobody tells all names, what may hold others is left out."""
     files, missing = dict(bundle.files), dict(bundle.missing)
     if _TELLS_NAMES not in files:
-        for name in files.keys() - {"versions.json", "metrics.txt"}:
+        for name in files.keys() - {"versions.json"}:
             files.pop(name)
             missing[name] = "left out: without the agent's topology nobody knows what is a name in it"
     pseudonyms = Pseudonyms(secrets.token_bytes(16), _names(files, settings), _managed(files))

@@ -137,7 +137,7 @@ def _policy(findings: Findings) -> Iterator[Found]:
         found = "no policy is set in Rancher: everything is allowed"
         yield "warning", found, "set `defaultPolicyAction` and `policy` of the environment's network"
     else:
-        yield "ok", f"default {policy.default}, {policy.rules} rules", None
+        yield "ok", f"default {policy.default}, {policy.rules} {'rule' if policy.rules == 1 else 'rules'}", None
 
 
 def _network(findings: Findings) -> Iterator[Found]:

@@ -118,13 +118,13 @@ def _drops(ruleset: Ruleset) -> bool:
 async def see_agent(client: AgentClient) -> tuple[Maybe[AgentSeen | None], dict[str, Any]]:
     """The agent, None when none answers; and its state."""
     try:
-        ready = (await client.get("/readyz")).status == 200
+        ready = (await asyncio.to_thread(client.get, "/readyz")).status == 200
     except UsageError as error:
         return Unread(str(error)), {}
     except UnreachableError as error:
         return (Unread(str(error)) if error.__cause__ is None else None), {}  # a stranger, or nobody
     try:
-        state = parse_json((await client.get("/v1/state")).body)
+        state = parse_json((await asyncio.to_thread(client.get, "/v1/state")).body)
         if isinstance(state, dict):
             return _agent_seen(ready, state), state
     except (CorralError, msgspec.DecodeError, KeyError, TypeError):

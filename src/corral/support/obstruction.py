@@ -13,6 +13,7 @@ from corral.support.findings import AgentSeen, Findings, Unread
 _CLEAN = "when corral enforces, stop that manager, then run `corral cleanup --legacy`"
 _UNREAD = "run this with CAP_NET_ADMIN"
 _PLACES_TOLD = 4
+_ORDERS = {True: "before", False: "after", None: "before or after"}
 
 Found = tuple[Outcome, str, str | None]
 
@@ -33,7 +34,7 @@ def foreign_chains(findings: Findings) -> Iterator[Found]:
 
 def _obstacle(obstacle: Obstacle) -> str:
     base = obstacle.base
-    order = "before" if obstacle.before else "after"
+    order = _ORDERS[obstacle.before]
     where = f"chain {base.place} (hook {base.hook}, priority {base.priority}, {order} corral's)"
     if obstacle.certain:
         return f"{where} drops everything that is forwarded"
@@ -47,7 +48,7 @@ def _obstacle(obstacle: Obstacle) -> str:
 
 def _remedy(obstacle: Obstacle, findings: Findings) -> str:
     subnets = " and ".join(findings.network.subnets) if findings.network else "the managed subnets"
-    lost = "what it drops corral never sees" if obstacle.before else "what corral allows it may still drop"
+    lost = "what corral allows it may still drop" if obstacle.before is False else "what it drops corral never sees"
     return f"{lost}: see (`{_listing(obstacle.base)}`) that it accepts what goes between {subnets}"
 
 

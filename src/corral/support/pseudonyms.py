@@ -45,6 +45,10 @@ _LONGEST_NUMBER = 5  # digits: as many as a port has
 _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
 _ADDRESS6 = re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){3,}[0-9a-fA-F]{0,4}(?![\w:])")
 _SET_NAME = re.compile(r"\b(stack|service|linked|linked-container|label|selector)/([^\s\"{},@;]+)")
+_DIGEST = re.compile(
+    r"(?<![\w-])(rule-(?:allow|deny)-(?=[a-z2-7]{8}(?![\w-]))|to-(?=[a-z2-7]{16}(?![\w-]))|(?=[0-9a-f]{12}(?![\w-])))"
+    r"([a-z0-9]{8,16})"
+)
 _KEPT = tuple(map(ipaddress.IPv4Network, ("127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/32", "255.0.0.0/8")))
 
 
@@ -74,6 +78,7 @@ class Pseudonyms:
     def text(self, text: str) -> str:
         """Text of any kind."""
         text = _SET_NAME.sub(self._set_name, text)
+        text = _DIGEST.sub(self._digest, text)
         if self._odd is not None:
             text = self._odd.sub(lambda found: self.of(found[0]), text)
         text = _ADDRESS.sub(lambda found: self._address(found[0]), text)
@@ -110,6 +115,12 @@ class Pseudonyms:
     def _set_name(self, found: re.Match[str]) -> str:
         """A long one is cut off, so the parts of it may be no names as we know them."""
         return f"{found[1]}/{self.of(found[2])}"
+
+    def _digest(self, found: re.Match[str]) -> str:
+        """Of a rule, a chain or a policy: whoever has a guess could make the same of it, and know."""
+        digest = hashlib.blake2s(found[2].encode(), key=self._salt, digest_size=20).digest()
+        shown = digest.hex() if found[1] == "" else base64.b32encode(digest).decode().lower()
+        return f"{found[1]}{shown[: len(found[2])]}"
 
     def _run(self, run: str) -> str:
         """The longest names among words that are joined by dots, dashes and underscores."""

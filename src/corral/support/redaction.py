@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 REDACTED = "[redacted]"
 
@@ -22,6 +24,13 @@ _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(\"?\s*[:
 _SCHEME = re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{4,}")
 _ASSIGNED = re.compile(rf"(?i)([\w./-]*(?:{_WORDS})[\w./-]*[\"']?\s*(?:==|!=|=|:)\s*[\"']?)([^\s,;&\"'()\[\]]+)")
 _LISTED = re.compile(rf"(?i)([\w./-]*(?:{_WORDS})[\w./-]*\s+(?:not\s*)?in\s*\()[^)]*\)")
+# A comment in the table that is too long for the kernel, whose last value has no end.
+_CUT_OFF = re.compile(
+    rf"(?i)([\w./-]*(?:{_WORDS})[\w./:@+-]*(?:\s*(?:==?|!=)|\s+(?:not\s*)?in\s*\()\s*)[^,()\"…][^()\"…]*…"
+)
+# A selector's values may hold spaces, and most else.
+_KEY = rf"[\w./:@+-]*(?:{_WORDS})[\w./:@+-]*"
+_COMPARED = re.compile(rf"(?i){_KEY}\s*(?:==?|!=)\s*([^,()=!<>\"\\]+)|{_KEY}\s+(?:not\s*)?in\s*\(([^()]*)\)")
 # The names of sets hold labels and their values in one; nft's own words stay.
 _SET_NAME = re.compile(rf"(?i)\b(label|selector)/([^\s\"{{}},@]*(?:{_WORDS})[^\s\"{{}},@]*)")
 # The others cost much more than this, which all that they find has in it.
@@ -36,7 +45,8 @@ class Redactor:
     def __init__(self, secrets: Iterable[str], salt: bytes) -> None:
         known = {form for secret in secrets if len(secret) >= _LONG_ENOUGH for form in _forms(secret)}
         longest_first = sorted(known, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
+        # Selectors are written in lower case, and what they were written from may not be.
+        self._known = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if known else None
         self._salt = salt
 
     def document(self, value: Any) -> Any:
@@ -69,6 +79,7 @@ class Redactor:
         line = _SCHEME.sub(rf"\1 {REDACTED}", line)
         line = _SET_NAME.sub(self._set_name, line)
         line = _LISTED.sub(rf"\1{REDACTED})", line)
+        line = _CUT_OFF.sub(rf"\1{REDACTED}…", line)
         return _ASSIGNED.sub(rf"\1{REDACTED}", line)
 
     def _set_name(self, found: re.Match[str]) -> str:
@@ -77,6 +88,8 @@ class Redactor:
 
 
 _NAMES, _VALUES = ("key", "name"), ("value", "values")
+# What labels of such names are set to that name no secret: to take that out would take out half of a document.
+_NO_SECRETS = frozenset({"true", "false", "none", "null", "default", "allow", "deny", "enabled", "disabled"})
 
 
 @lru_cache(maxsize=4096)
@@ -87,16 +100,26 @@ def is_secret_name(name: str) -> bool:
 
 def secrets_in(document: Any) -> Iterator[str]:
     """The texts in a document that stand under the name of a secret: they may stand elsewhere, too."""
-    if isinstance(document, list):
+    if isinstance(document, str):
+        yield from _selected(document) if document.lstrip().startswith("{") else ()  # a rule may be a text
+    elif isinstance(document, list):
         for item in document:
             yield from secrets_in(item)
     elif isinstance(document, dict):
         hidden = _names_a_secret(document)
         for key, item in document.items():
             if is_secret_name(key) or (hidden and key in _VALUES):
-                yield from _texts(item)
+                yield from (text for text in _texts(item) if text.lower() not in _NO_SECRETS)
+            elif key == "selector" and isinstance(item, str):
+                yield from _selected(item)
             else:
                 yield from secrets_in(item)
+
+
+def _selected(text: str) -> Iterator[str]:
+    """What a policy's selectors compare with a secret."""
+    for compared, listed in _COMPARED.findall(text):
+        yield from filter(None, map(str.strip, (compared or listed).split(",")))
 
 
 def _names_a_secret(value: dict[str, Any]) -> bool:
@@ -116,6 +139,7 @@ def _hide(value: Any) -> Any:
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret, and as it looks in a header and in the name of a set."""
+    """A secret, and as it looks in a header, in the name of a set, in an address and in a JSON text."""
     encoded = base64.b64encode(secret.encode(errors="surrogatepass")).decode()
-    return {secret, encoded, _UNFIT.sub("_", secret)}
+    quoted = quote(secret, safe="", errors="surrogatepass")
+    return {secret, encoded, _UNFIT.sub("_", secret), quoted, quoted.replace("%20", "+"), json.dumps(secret)[1:-1]}

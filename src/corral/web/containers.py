@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Protocol
 
+import msgspec
 from aiohttp import web
 
 from corral.config import read_duration
@@ -25,7 +26,8 @@ def containers_routes(view: ContainersView) -> list[web.RouteDef]:
     """`?wait=30s` waits for the container to be programmed, even for one that is not known yet."""
 
     async def containers(_: web.Request) -> web.Response:
-        return web.json_response(view.containers())
+        # A host can have thousands of them, for which the standard library would take everybody's time.
+        return web.Response(body=msgspec.json.encode(view.containers()), content_type="application/json")
 
     async def programmed(request: web.Request) -> web.Response:
         given = request.query.get("wait")

@@ -23,7 +23,7 @@ def build_app(view: AgentView, listen_host: str, routes: Iterable[web.RouteDef] 
 
     `routes` are those of the other modules here, each for a part of the agent.
     """
-    app = web.Application(middlewares=[_guard(listen_host), _errors])
+    app = web.Application(middlewares=[_errors, _guard(listen_host)])
     app[VIEW] = view
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
@@ -60,7 +60,7 @@ def _guard(listen_host: str) -> Middleware:
         if request.method not in {"GET", "HEAD"}:
             raise web.HTTPMethodNotAllowed(request.method, ["GET", "HEAD"])
         if not _is_us(request.host, listen_host):
-            raise web.HTTPForbidden(text=f"Host {request.host!r} is neither loopback nor the listen address\n")
+            raise web.HTTPForbidden(text=f"Host {request.host!r} is neither loopback nor the listen address")
         return await handler(request)
 
     return guard
@@ -87,6 +87,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.json_response({"error": str(error)}, status=400)
     except CorralError as error:
         return web.json_response({"error": str(error)}, status=503)
+    except web.HTTPError as error:
+        allowed = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+        return web.json_response({"error": error.text}, status=error.status, headers=allowed)
 
 
 async def _healthz(request: web.Request) -> web.Response:

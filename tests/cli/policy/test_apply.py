@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from corral.cli.asking import client_of
-from corral.cli.policy.apply import _standing
+from corral.cli.policy.apply import OFF, _standing
 from corral.documents.plan import PlanDocument
 from corral.errors import UnreachableError
 from corral.sandbox.blueprint import Blueprint, ServiceSpec, StackSpec
@@ -99,6 +99,8 @@ async def test_from_denied_to_allowed_and_back_packets_agree(tmp_path: Path) -> 
         ({"policy": {"digest": "old", "in_force": True}}, "it works with the policy old"),
         ({"policy": {"digest": "new", "in_force": False}, "reasons": ["a", "b"]}, "a; b"),
         ({"kernel": {"pending": True}}, "it works with the policy new"),
+        ({"policy": {"digest": "new", "in_force": False}, "mode": "off", "reasons": ["off"]}, OFF),
+        ({"policy": {"digest": "old", "in_force": False}, "mode": "off", "reasons": ["off"]}, "off"),
     ],
 )
 async def test_in_force_is_what_the_kernel_holds(changed: dict[str, object], standing: str) -> None:

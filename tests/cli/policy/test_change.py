@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from corral.cli.policy.history import Former
+from corral.cli.policy.history import KEPT, Former
 from corral.documents.plan import FormerPolicies
 
 from ...documents.checking import check
@@ -102,7 +102,7 @@ async def test_a_policy_that_changes_while_it_asks_is_left_alone(tmp_path: Path)
         assert (await yes.ends(), place.held) == (1, DENY_ALL)
         assert "changed since the plan was made (fd4436eb6d81 is now" in yes.printed
         assert "nothing was changed" in yes.printed
-        assert not (tmp_path / "state").exists()
+        assert not list((tmp_path / "state").iterdir())
 
 
 async def test_interrupted_while_it_asks_nothing_was_changed(tmp_path: Path) -> None:
@@ -153,11 +153,58 @@ async def test_without_an_agent_it_takes_a_topology(tmp_path: Path) -> None:
 
 async def test_what_rancher_refuses_is_told_in_its_words(tmp_path: Path) -> None:
     async with managed(tmp_path) as place:
-        as_text = {"defaultPolicyAction": "deny", "policy": ['{"within": "service", "action": "allow"}']}
-        refused = await place.corral("policy", "apply", place.file(as_text), "--yes")
+        empty = {"defaultPolicyAction": "", "policy": [{"within": "service", "action": "allow"}]}
+        refused = await place.corral("policy", "apply", place.file(empty), "--yes")
         assert (refused.status, place.held) == (1, WITHIN_STACK)
-        assert "Rancher refuses the policy (field policy): " in refused.errors
-        assert "policy[0]: an object is required; nothing was changed" in refused.errors
+        assert "Rancher refuses the policy (field defaultPolicyAction): " in refused.errors
+        assert "is none of ('allow', 'deny'); nothing was changed" in refused.errors
+        assert "no former policy" in (await place.corral("policy", "rollback", "--list")).output
+
+
+async def test_rules_that_are_texts_are_written_as_rancher_takes_them(tmp_path: Path) -> None:
+    """As the metadata service has been seen to show them."""
+    async with managed(tmp_path) as place:
+        rule = {"within": "service", "action": "allow"}
+        as_text = {"defaultPolicyAction": "deny", "policy": [json.dumps({**rule, "type": "networkPolicyRule"})]}
+        done = await place.corral("policy", "apply", place.file(as_text), "--yes")
+        assert (done.status, place.held) == (0, {"defaultPolicyAction": "deny", "policy": [rule]}), done.errors
+
+
+async def test_a_default_that_rancher_writes_down_is_the_same(tmp_path: Path) -> None:
+    async with managed(tmp_path) as place:
+        environment = place.running.environment
+
+        def complete(_: object) -> None:
+            if place.held["defaultPolicyAction"] is None:
+                environment.set_policy(place.held["policy"], "allow")
+
+        environment.listeners.insert(0, complete)
+        done = await place.corral("policy", "apply", place.file({"policy": WITHIN_STACK["policy"]}), "--yes")
+        assert (done.status, place.held["defaultPolicyAction"]) == (0, "allow"), done.errors
+
+
+async def test_another_network_than_that_of_the_plan_is_refused(tmp_path: Path) -> None:
+    async with managed(tmp_path) as place:
+        for command in (("apply", "--yes"), ("plan",)):
+            wrong = await place.corral("policy", command[0], place.file(TO_DB), *command[1:], "--network", "bridge")
+            assert (wrong.status, place.held) == (2, WITHIN_STACK)
+            assert "--network: bridge (1n4) given, but the environment of this plan has" in wrong.errors
+
+
+async def test_what_was_not_replaced_takes_no_room_in_the_history(tmp_path: Path) -> None:
+    async with managed(tmp_path) as place:
+        await place.corral("policy", "apply", place.file(TO_DB), "--yes", "--no-wait")
+        for number in range(KEPT):
+            (
+                tmp_path
+                / "state"
+                / f"{place.running.environment.network.uuid}_20200101T0000{number:02}.000000Z_ab.json"
+            ).write_text("{}")
+        before = sorted((tmp_path / "state").iterdir())
+        refused = await place.corral("policy", "apply", place.file({"defaultPolicyAction": "", "policy": []}), "--yes")
+        assert (refused.status, sorted((tmp_path / "state").iterdir())) == (1, before)
+        await place.corral("policy", "apply", place.file(DENY_ALL), "--yes", "--no-wait")
+        assert len(list((tmp_path / "state").iterdir())) == KEPT
 
 
 async def test_a_store_that_can_not_be_written_stops_it_before_anything_changes(tmp_path: Path) -> None:

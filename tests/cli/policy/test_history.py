@@ -33,6 +33,7 @@ def test_only_the_last_few_of_each_network_are_kept(tmp_path: Path) -> None:
     history = History(tmp_path, "n1")
     for number in range(KEPT + 3):
         history.keep(POLICY, NOW + timedelta(seconds=number))
+    history.forget_old()
     assert [former.at for former in history.formers()] == [
         NOW + timedelta(seconds=number) for number in reversed(range(3, KEPT + 3))
     ]
@@ -41,7 +42,10 @@ def test_only_the_last_few_of_each_network_are_kept(tmp_path: Path) -> None:
 
 
 def test_nothing_is_kept_yet(tmp_path: Path) -> None:
-    assert History(tmp_path / "none", "n1").formers() == []
+    nothing = History(tmp_path / "none", "n1")
+    assert nothing.formers() == []
+    nothing.forget_old()
+    nothing.drop(tmp_path / "none" / "gone")
 
 
 def test_a_directory_that_can_not_be_used_is_named(tmp_path: Path) -> None:

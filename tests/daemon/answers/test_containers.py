@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 import pytest
 
-from corral.daemon.answers.containers import LONGEST_WAIT, MOST_WAITING, ContainerReport
-from corral.daemon.facts import Trouble
+from corral.daemon.answers.containers import LONGEST_WAIT, MOST_WAITING, ContainerReport, _NameIndex
+from corral.daemon.facts import Trouble, bridge_reason
 from corral.documents.containers import Containers, Programmed
 from corral.errors import UnreachableError, UsageError
+from corral.model.entities import Container
 from corral.types import Problem
 
 from ...documents.checking import check
@@ -136,7 +138,7 @@ async def test_a_policy_on_its_way_concerns_all() -> None:
 @pytest.mark.parametrize(
     ("fact", "value"),
     [
-        ("bridge_error", "bridge docker0: packets between its ports do not pass netfilter"),
+        ("bridge_error", bridge_reason("bridge docker0: packets between its ports do not pass netfilter", "load it")),
         ("kernel_error", "Operation not permitted"),
         ("contested", "repaired again and again"),
         ("network_error", "no managed network found"),
@@ -233,3 +235,25 @@ async def test_a_new_agent_that_finds_the_table_intact_counts_from_its_adoption(
         assert (after["programmed"], after["policy"]) == (True, before["policy"])
         assert (after["since"] or "") >= (before["since"] or "")
         assert (after["verified"] or "") >= (after["since"] or ""), "the table that was adopted was read"
+
+
+class _Watched(dict[str, Container]):
+    """Counts how often somebody looks through it."""
+
+    looks = 0
+
+    def items(self) -> Any:
+        self.looks += 1
+        return super().items()
+
+
+def test_those_who_wait_look_through_all_containers_together() -> None:
+    """In the largest environment one look takes tens of milliseconds, and each of them looks four times a second."""
+    containers = _Watched({uuid: Container(uuid=uuid, name=uuid.upper()) for uuid in ("a", "b")})
+    index = _NameIndex()
+    for _ in range(MOST_WAITING):
+        assert [one.uuid for one in index.called("B", containers)] == ["b"]
+        assert not list(index.called("nobody", containers))
+    assert containers.looks <= 2
+    del containers["b"]
+    assert not list(index.called("B", containers)), "what is gone is not told"

@@ -125,7 +125,7 @@ def test_many_alike_are_judged_once_and_counted() -> None:
 
 
 def test_a_question_about_too_many_pairs_is_refused_rather_than_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corral.daemon.explain.PAIRS_LIMIT", 1)
+    monkeypatch.setattr("corral.daemon.answers.explain.PAIRS_LIMIT", 1)
     environment = small_environment()
     for name in ("front-web-1", environment.create_container("front/web").name):
         environment.set_running(name, environment.allocate_address(0))

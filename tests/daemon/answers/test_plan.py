@@ -171,6 +171,13 @@ def test_what_is_not_known_is_said() -> None:
     assert failed["asked"] == [{"agent": "127.0.0.1:8799", "host": "127.0.0.1:8799", "mode": None, "entries": None}]
 
 
+@pytest.mark.parametrize(("before", "after", "verb"), [("allow", "deny", "closes"), ("deny", "allow", "opens")])
+def test_what_no_pair_shows_of_another_default_action_is_said(before: str, after: str, verb: str) -> None:
+    unknown, version6, *_ = planned(before=policy(default=before), after=policy(default=after))["not_known"]
+    assert f"no known endpoint: the default action decides, so they turn from {before} to {after}" in unknown
+    assert version6.endswith(f"it {verb} with the default action")
+
+
 def test_warnings_are_about_the_new_policy() -> None:
     unknown = {"from": {"selector": "tire=web"}, "to": {"selector": "com.rancher.department=qa"}, "action": "allow"}
     assert {(one["rule"], one["kind"]) for one in planned(after=policy(unknown))["warnings"]} == {(0, "unknown-label")}

@@ -79,3 +79,24 @@ async def test_names_for_the_shell() -> None:
     assert found["names"] == ["front-db-1", "front-web-1", "front/db", "front/web"]
     assert (await questions.names("nothing"))["names"] == []
     assert len((await questions.names(""))["names"]) <= MOST_NAMES
+
+
+async def test_lists_that_are_encoded_in_pieces_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = desk_of(small_environment())
+    texts = []
+    for piece in (1, 2, 500):
+        monkeypatch.setattr("corral.daemon.answers.questions.PIECE", piece)
+        document = json.loads(await questions_of(desk).topology())
+        texts.append(json.dumps(document | {"at": ""}))
+        assert len(document["endpoints"]) >= 3
+    assert len(set(texts)) == 1
+
+
+async def test_names_are_looked_for_by_one_reader_at_a_time() -> None:
+    """Each takes copies of everything, and a shell asks at every touch of a key."""
+    questions = questions_of(desk_of(small_environment()))
+    async with questions._asking:
+        waiting = asyncio.create_task(questions.names("front"))
+        done, _ = await asyncio.wait({waiting}, timeout=0.2)
+        assert not done
+    assert "front/web" in (await waiting)["names"]

@@ -6,15 +6,18 @@ import asyncio
 import re
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corral.dataplane.flows import conntrack
 from corral.dataplane.flows.conntrack import TrackedFlow, dump_flows
-from corral.dataplane.messages import attribute, nfgen
-from corral.errors import UnsupportedError
+from corral.dataplane.messages import Received, attribute, nfgen
+from corral.dataplane.netlink import InterruptedDumpError, NetlinkSocket
+from corral.errors import UncertainError, UnsupportedError
 from corral.types import Address
 
 from ...daemon.running import until
@@ -165,3 +168,32 @@ def test_attributes_in_another_order_and_what_has_none() -> None:
     ]
     assert flows(b"") == []
     assert flows(attribute(1, b"")) == []
+
+
+numbers = st.binary(max_size=20)
+
+
+@given(numbers, numbers, numbers, numbers, numbers, numbers, numbers)
+def test_numbers_of_any_size_are_no_obstacle(
+    client: bytes, client_port: bytes, server: bytes, port: bytes, protocol: bytes, status: bytes, state: bytes
+) -> None:
+    def direction(source: bytes, source_port: bytes) -> bytes:
+        return attribute(1, attribute(1, source)) + attribute(2, attribute(1, protocol) + attribute(2, source_port))
+
+    tuples = attribute(1, direction(client, client_port)) + attribute(2, direction(server, port))
+    rest = attribute(3, status) + attribute(4, attribute(1, attribute(1, state)))
+    flow = conntrack.read_flow(nfgen(tuples + rest))
+    usual = [len(client), len(server), len(client_port), len(port), len(protocol)] == [4, 4, 2, 2, 1]
+    assert (flow is not None) is usual
+    if flow is not None:
+        assert flow.client == int.from_bytes(client, "big")
+
+
+async def test_an_answer_that_is_lost_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lost(*_: object) -> AsyncIterator[list[Received]]:
+        yield []
+        raise InterruptedDumpError
+
+    monkeypatch.setattr(NetlinkSocket, "parts", lost)
+    with pytest.raises(UncertainError, match="ask again"):
+        await dump_flows(everything)

@@ -8,7 +8,7 @@ import errno
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import IPv6Address
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from corral.dataplane.bridge import enable_bridge_filtering
 from corral.dataplane.flows.conntrack import TrackedFlow
 from corral.dataplane.flows.flowlog import GROUP, FlowLog, LoggedPacket
-from corral.dataplane.flows.packet import ICMP, TCP, UDP
+from corral.dataplane.flows.packet import ICMP, TCP, UDP, Header
 from corral.dataplane.messages import attribute, frame, nfgen
 from corral.errors import DataplaneError, UnsupportedError
 from corral.types import Address
@@ -225,6 +225,46 @@ def namespace() -> Iterator[Namespace]:
         yield created
 
 
+async def test_no_packet_that_a_container_makes_up_ends_the_looking_up(namespace: Namespace) -> None:
+    """To a question that it does not understand the kernel answers as if it had no connection tracking to ask."""
+    made = [Header(CLIENT, SERVER, protocol, *ports) for protocol in range(256) for ports in ((None, None), (4000, 80))]
+    made += [Header(CLIENT, SERVER, ICMP, icmp=(kind, 0, 77)) for kind in range(256)]
+    async with FlowLog() as log:
+        await log.open()
+        for header in made:
+            assert await log.flow_of(LoggedPacket("corral deny default-deny", header, None)) is None
+            assert log._lookup, header
+
+
+async def test_while_it_rests_nothing_calls_it(
+    pair: BridgedPair, log: FlowLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that calls for what is there to be read would turn without a pause."""
+    assert log._socket is not None
+    listen, calls = log._socket.on_readable, 0
+
+    def counted(call: Callable[[], None] | None) -> None:
+        def counting() -> None:
+            nonlocal calls
+            calls += 1
+            if call is not None:
+                call()
+
+        listen(counting if call else None)
+
+    monkeypatch.setattr(log._socket, "on_readable", counted)
+    with udp_from(pair.client) as client:
+        for _ in range(64 * 40):
+            client.sendto(b"denied", (str(SERVER), PORT))
+    seen = 0
+    async with asyncio.timeout(10), contextlib.aclosing(log.packets()) as packets:
+        async for _ in packets:
+            seen += 1
+            if seen == 64 * 30:
+                break
+    assert calls < 30
+
+
 async def test_opening_again_takes_the_group_anew(namespace: Namespace) -> None:
     async with FlowLog() as log:
         await log.open()
@@ -289,13 +329,17 @@ def unreachable(port: int) -> bytes:
     return struct.pack("!BBH", 3, 3, checksum(struct.pack("!BBH", 3, 3, 0) + body)) + body
 
 
-async def test_without_rules_that_can_report_there_is_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_rules_that_can_report_there_is_no_log(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The group may be there and the rules' own modules not: then the table must do without."""
 
     async def refused() -> str:
         return "ENOENT"
 
-    monkeypatch.setattr("corral.dataplane.flowlog.why_no_log", refused)
-    async with FlowLog() as log:
-        with pytest.raises(UnsupportedError, match=r"can not report packets \(ENOENT\): load the modules nft_log"):
-            await log.open()
+    async with FlowLog() as one, FlowLog() as other:
+        await one.open()
+        monkeypatch.setattr("corral.dataplane.flows.flowlog.why_no_log", refused)
+        for log in (other, one):  # whoever has the group
+            with pytest.raises(UnsupportedError, match=r"can not report packets \(ENOENT\): load the modules nft_log"):
+                await log.open()

@@ -124,6 +124,29 @@ async def test_expressions_that_nobody_here_knows_are_no_obstacle(namespace: Nam
     assert not any(rule.always for rule in chain.rules)
 
 
+async def test_a_counter_is_no_condition_and_a_quota_is_one(namespace: Namespace) -> None:
+    load(
+        namespace,
+        """
+        table ip a {
+            counter seen { }
+            quota much { over 1 mbytes }
+            chain f {
+                counter name "seen" drop
+                quota name "much" drop
+            }
+        }
+        """,
+    )
+    assert [rule.always for rule in (await chains_of("a"))["f"].rules] == [True, False]
+
+
+async def test_a_dormant_table_is_on_nobodys_way(namespace: Namespace) -> None:
+    load(namespace, "table ip a { flags dormant; chain f { type filter hook forward priority 0; policy drop; }; }")
+    (chain,) = await foreign_chains()
+    assert (chain.name, chain.hook) == ("f", None)
+
+
 async def test_what_iptables_nft_leaves(namespace: Namespace) -> None:
     leave_rancher(namespace, "iptables-nft")
     namespace.run("iptables-nft -A FORWARD -i eth9 -j REJECT", "iptables-nft -P FORWARD DROP")

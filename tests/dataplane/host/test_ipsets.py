@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from corral.dataplane.host.ipsets import destroy_ipset, ipset_names
+from corral.dataplane.messages import Received
+from corral.dataplane.netlink import InterruptedDumpError, NetlinkSocket
+from corral.errors import UncertainError
 from tests.dataplane.places import leave_rancher
 from tests.kernel.namespaces import Namespace
 
@@ -30,3 +33,12 @@ async def test_only_the_named_set_goes_and_only_when_nothing_refers_to_it(namesp
     assert await destroy_ipset("TMP-RNCH-all")
     assert await destroy_ipset("absent")
     assert set(await ipset_names()) == {"other", "RNCH-local"}
+
+
+async def test_an_answer_that_is_lost_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lost(*_: object) -> list[Received]:
+        raise InterruptedDumpError
+
+    monkeypatch.setattr(NetlinkSocket, "dump", lost)
+    with pytest.raises(UncertainError, match="ask again"):
+        await ipset_names()

@@ -36,14 +36,14 @@ def test_tracking() -> None:
 
 
 def test_what_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("corral.dataplane.sysctls._SETTINGS", tmp_path)
+    monkeypatch.setattr("corral.dataplane.host.sysctls._SETTINGS", tmp_path)
     assert (forwarding(), tracking(), redirects("br0")) == (None, None, None)
 
 
 def test_the_capability(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert may_administrate() is True
     status = tmp_path / "status"
-    monkeypatch.setattr("corral.dataplane.sysctls._STATUS", status)
+    monkeypatch.setattr("corral.dataplane.host.sysctls._STATUS", status)
     assert may_administrate() is None
     status.write_text("Name:\tx\nCapEff:\t0000000000000fff\n")
     assert may_administrate() is False

@@ -34,7 +34,7 @@ async def test_what_the_kernel_refuses_is_named(monkeypatch: pytest.MonkeyPatch)
         absent = InSet(Field.CLIENT, "absent")
         return *good, AddRule(rule.chain, NftRule((absent,)))
 
-    monkeypatch.setattr("corral.dataplane.trial.FEATURES", {"sets of subnets": refused, "what works": lambda: ()})
+    monkeypatch.setattr("corral.dataplane.host.trial.FEATURES", {"sets of subnets": refused, "what works": lambda: ()})
     assert await inabilities() == (Inability("sets of subnets", "ENOENT"),)
 
 
@@ -43,7 +43,7 @@ async def test_whether_the_kernel_can_log_is_a_question_of_its_own(monkeypatch: 
     assert await why_no_log() is None
     possible = FEATURES[LOG]
     refused = {**FEATURES, LOG: lambda: possible()[1:]}  # without its set
-    monkeypatch.setattr("corral.dataplane.trial.FEATURES", refused)
+    monkeypatch.setattr("corral.dataplane.host.trial.FEATURES", refused)
     assert await why_no_log() == "ENOENT"
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corral.dataplane.host.xtables import _INFO, legacy_chains, parse_table
+from corral.dataplane.host.xtables import _ENTRY, _INFO, _TARGET, legacy_chains, parse_table
 from corral.nft.foreign import ForeignVerdict
 from corral.nft.values import Verb
 from tests.dataplane.places import leave_rancher
@@ -31,7 +31,7 @@ def test_nothing_is_loaded_by_looking(namespace: Namespace) -> None:
 
 
 def test_a_kernel_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("corral.dataplane.xtables._NAMES", tmp_path / "absent")
+    monkeypatch.setattr("corral.dataplane.host.xtables._NAMES", tmp_path / "absent")
     assert legacy_chains() == ()
 
 
@@ -68,3 +68,18 @@ def test_chains_rules_and_policies(namespace: Namespace) -> None:
 @given(st.binary(max_size=600))
 def test_anything_can_be_read(packed: bytes) -> None:
     parse_table("filter", _INFO.pack(b"filter", 14, *range(10), 4, len(packed)), packed)
+
+
+entries = st.builds(
+    lambda target_at, size, chain: (
+        _ENTRY.pack(b"", 0, target_at, size, 0, 0, 0) + _TARGET.pack(40, b"ERROR" if chain else b"", 0) + b"a chain\0"
+    ),
+    st.integers(0, 400),
+    st.integers(0, 400),
+    st.booleans(),
+)
+
+
+@given(st.integers(0, 31), st.lists(st.integers(0, 600), min_size=10, max_size=10), st.lists(entries, max_size=5))
+def test_entries_that_point_anywhere_can_be_read(hooks: int, places: list[int], packed: list[bytes]) -> None:
+    parse_table("filter", _INFO.pack(b"filter", hooks, *places, 1, 2), b"".join(packed))

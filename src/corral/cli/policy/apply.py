@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 POLL = 0.02
 UNCHANGED = "nothing was changed"
+OFF = "its mode is off: it follows the policy, and enforces nothing"
 
 
 class RefusedChangeError(Exception):
@@ -55,10 +56,16 @@ async def make_change(settings: Settings, change: Change, progress: Progress, te
     """Make it so; `tell` is called with a sentence for each step. Raises RefusedChangeError and CorralError."""
     network = change.network
     async with rancher(settings) as client:
-        await _check_unchanged(client, network)
         kept = change.history.keep(network.document, datetime.now(UTC))
-        began = time.monotonic()
-        await _put(client, change, kept, progress)
+        try:
+            await _check_unchanged(client, network)
+            began = time.monotonic()
+            await _put(client, change, kept, progress)
+        except BaseException:
+            if progress.statement == UNCHANGED:  # a former policy is one that was replaced
+                change.history.drop(kept)
+            raise
+        change.history.forget_old()
         progress.statement = f"Rancher has the new policy; the former one is in {kept}"
         tell(progress.statement)
         await _check_taken(client, change)
@@ -86,7 +93,7 @@ async def _read(client: RancherClient, network: RancherNetwork) -> PolicyDocumen
 async def _put(client: RancherClient, change: Change, kept: Path, progress: Progress) -> None:
     from corral.sources.rancher import ApiError  # noqa: PLC0415 - `--help` does without aiohttp
 
-    document = change.document
+    document = change.document.tidied()  # the API takes no rules that are texts, as the metadata writes them
     progress.statement = (
         f"the change was sent, and Rancher's answer is not known: look with `corral policy show`; "
         f"the former policy is in {kept}"
@@ -105,7 +112,7 @@ async def _check_taken(client: RancherClient, change: Change) -> None:
     """What Rancher holds now must mean the same; it may write it in other words."""
     present = await _read(client, change.network)
     try:
-        same = present.parse() == change.document.parse()
+        same = _meaning(present) == _meaning(change.document)
     except PolicyError:
         same = False
     if not same:
@@ -115,6 +122,12 @@ async def _check_taken(client: RancherClient, change: Change) -> None:
         )
 
 
+def _meaning(document: PolicyDocument) -> tuple[object, ...]:
+    """No default action is `allow`, and a Rancher may write down what it means."""
+    policy = document.parse()
+    return policy.rules, policy.default
+
+
 async def _in_force(change: Change, began: float, patience: float, tell: Callable[[str], None]) -> None:
     """Wait until the local agent has it in the kernel."""
     client, standing = client_of(change.agent), "it did not answer"
@@ -122,7 +135,7 @@ async def _in_force(change: Change, began: float, patience: float, tell: Callabl
         async with asyncio.timeout(patience):
             while True:
                 standing = await _standing(client, change.document.digest)
-                if not standing:
+                if standing in ("", OFF):
                     break
                 await asyncio.sleep(POLL)
     except TimeoutError:
@@ -132,16 +145,21 @@ async def _in_force(change: Change, began: float, patience: float, tell: Callabl
         ) from None
     except CorralError as error:
         raise UnreachableError(f"Rancher has the new policy; whether it is in force is not known: {error}") from error
+    if standing:
+        tell(f"the agent at {client.address} has it, but {standing}")
+        return
     tell(f"in force on this host {(time.monotonic() - began) * 1000:.0f} ms after the request")
 
 
 async def _standing(client: AgentClient, digest: str) -> str:
-    """Why the policy is not in force; nothing when it is."""
+    """Why the policy is not in force; nothing when it is. OFF when nothing would bring it in force."""
     try:
-        state = json.loads((await client.get("/v1/state")).body)
+        state = json.loads((await asyncio.to_thread(client.get, "/v1/state")).body)
         policy, pending = state["policy"], state["kernel"]["pending"]
         if policy["digest"] == digest and policy["in_force"] and not pending:
             return ""
+        if policy["digest"] == digest and state.get("mode") == "off":
+            return OFF
         told: list[str] = state["reasons"] or [f"it works with the policy {policy['digest']}"]
     except (ValueError, LookupError, TypeError):
         raise stranger("/v1/state") from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corral.cli.output import JsonFlag, errors, say, say_error, say_json
+from corral.cli.output import JsonFlag, say, say_error, say_json
 from corral.cli.policy.apply import UNCHANGED, Change, Progress, RefusedChangeError, make_change
 from corral.cli.policy.commands import NetworkName, network_now
 from corral.cli.policy.evidence import Agents, TopologyFile
@@ -141,7 +141,7 @@ def _telling_what_was_done() -> Iterator[Progress]:
         say_error(f"corral: {error}")
         raise typer.Exit(1) from None
     except (KeyboardInterrupt, typer.Abort):
-        errors.print()
+        typer.echo(err=True)
         say_error(f"corral: interrupted: {progress.statement}")
         raise typer.Exit(INTERRUPTED) from None
 

@@ -52,7 +52,9 @@ def validate(
 
 
 def check_expectations(
-    file: Annotated[str, typer.Argument(help="Expectations: a JSON list of client, server, port and verdict.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Expectations: a JSON list of client, server, port and verdict.")
+    ],
     policy: Annotated[
         str | None, typer.Option("--policy", help="The policy to test (default: the one in force).", show_default=False)
     ] = None,
@@ -76,7 +78,7 @@ def check_expectations(
     environment = _environment(topology, agent)
     tested = read_policy(policy)[1] if policy else _policy_of(environment)
     scene = Scene(tested, environment.network.subnets, environment.endpoints, environment.unknown_allowed)
-    names = Names(LoadedTopology(environment, tested))
+    names = Names(LoadedTopology(environment, tested), many=True)
     found = failures(scene, expectations, lambda name: names.resolve(name).kinds)
     _report(expectations, found, environment, as_json=as_json)
     raise typer.Exit(1 if found else 0)

@@ -82,7 +82,7 @@ async def _agents_network(agent: str | None) -> str | None:
     """The uuid of the network that a local agent manages; None where none answers."""
     client = client_of(agent)
     try:
-        state = json.loads((await client.get("/v1/state")).body)
+        state = json.loads((await asyncio.to_thread(client.get, "/v1/state")).body)
         return str(state["network"]["uuid"])
     except (CorralError, ValueError, LookupError, TypeError):
         return None

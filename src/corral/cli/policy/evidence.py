@@ -75,9 +75,9 @@ async def _document(agent: str | None, path: str, key: str) -> dict[str, Any]:
 
 
 async def _answer(agent: str | None, path: str) -> bytes:
-    from corral.sources.agent import error_of  # noqa: PLC0415 - `--help` does without aiohttp
+    from corral.sources.agent import error_of  # noqa: PLC0415 - `--help` does without HTTP
 
-    answer = await client_of(agent).get(path)
+    answer = await asyncio.to_thread(client_of(agent).get, path)
     if answer.status == 503:
         raise UnreachableError(error_of(answer.body))
     return answer.body

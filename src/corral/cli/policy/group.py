@@ -16,7 +16,10 @@ COMMANDS = {
 }
 
 app = typer.Typer(
-    help="The environment's policy: see it, try it, change it.", cls=lazy_group(COMMANDS), no_args_is_help=True
+    help="The environment's policy: see it, try it, change it.",
+    cls=lazy_group(COMMANDS),
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 

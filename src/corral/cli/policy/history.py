@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,20 +53,28 @@ class History:
         self._network = quote(network, safe="")
 
     def keep(self, document: PolicyDocument, at: datetime) -> Path:
-        """Write a policy down, then forget all but the last few. Raises UsageError, naming directory and setting."""
+        """Write a policy down. Raises UsageError, naming directory and setting."""
         name = f"{self._network}_{at.astimezone(UTC).strftime(_TIME)}_{document.digest}.json"
         path = self._directory / name
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._write(path, document.as_text())
-            for old in self.formers()[KEPT:]:
-                old.path.unlink(missing_ok=True)
         except OSError as error:
             raise UsageError(
                 f"CORRAL_STATE_DIR: the former policy can not be kept in {self._directory}: {error.strerror or error}; "
                 "a directory that can be written to is allowed"
             ) from error
         return path
+
+    def drop(self, path: Path) -> None:
+        """Forget one that was not replaced after all."""
+        path.unlink(missing_ok=True)
+
+    def forget_old(self) -> None:
+        """All but the last few, as far as that can be done: the change that it follows is made already."""
+        with suppress(OSError, UsageError):
+            for old in self.formers()[KEPT:]:
+                old.path.unlink(missing_ok=True)
 
     def formers(self) -> list[Former]:
         """The latest first. Raises UsageError when the directory can not be read."""

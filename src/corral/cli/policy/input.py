@@ -15,7 +15,7 @@ from corral.policy.rules import Policy
 STANDARD_INPUT = "-"
 
 PolicyFile = Annotated[
-    str, typer.Argument(help="A policy as `corral policy show --json` prints it; - is standard input.")
+    str, typer.Argument(metavar="FILE", help="A policy as `corral policy show --json` prints it; - is standard input.")
 ]
 
 

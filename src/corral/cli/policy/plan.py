@@ -14,7 +14,7 @@ from corral.cli.policy.input import read_policy
 from corral.cli.policy.network import RancherNetwork, managed_network, rancher
 from corral.config import Settings, load_settings
 from corral.daemon.answers.plan import Evidence, Starting, plan_document
-from corral.errors import PolicyError
+from corral.errors import PolicyError, UsageError
 from corral.policy.document import PolicyDocument
 
 if TYPE_CHECKING:
@@ -64,11 +64,22 @@ async def _make_plan(
     elif settings is not None:
         async with rancher(settings) as client:
             network = await managed_network(client, places.network, topology.network.uuid)
+        _check_same(network, topology)
         before = _starting_with(network.document, in_force)
     else:
         source = str(places.topology) if places.topology else f"the agent at {evidence[0].agent}"
         before = Starting(policy=in_force.parse(), digest=in_force.digest, source=source)
     return Plan(plan_document(topology, before, policy, document.digest, evidence), network)
+
+
+def _check_same(network: RancherNetwork, topology: Topology) -> None:
+    """A plan tells what a policy does to these endpoints, which are no other network's."""
+    if network.uuid != topology.network.uuid:
+        known = f"{topology.network.name} ({topology.network.uuid})"
+        raise UsageError(
+            f"--network: {network} given, but the environment of this plan has the endpoints of {known}: "
+            "an agent or a topology of that network is allowed, see --agent and --topology"
+        )
 
 
 async def _surroundings(places: Places) -> tuple[Topology, list[Evidence]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -26,13 +26,15 @@ MOST_WAITING = 64
 # A commit is looked at once for all that come at nearly the same time; what tells nobody is found by looking.
 COALESCED = 0.01
 LOOK_INTERVAL = 0.25
+REST = 20
 
 
 class _Answer(NamedTuple):
-    """`final`: time alone will not change it."""
+    """`final`: time alone will not change it. `unheard`: nothing is called so, and similar names may be told."""
 
     sentence: str
     final: bool = False
+    unheard: bool = False
     address: Address | None = None
     held: Held | None = None
 
@@ -44,6 +46,7 @@ class ContainerReport:
         self._desk = desk
         self._facts = desk.facts
         self._waiting = 0
+        self._names = _NameIndex()
         self._digests: dict[int, tuple[Policy, str]] = {}
 
     def containers(self) -> Containers:
@@ -71,13 +74,15 @@ class ContainerReport:
         if not 0 <= patience <= LONGEST_WAIT:
             raise UsageError(f"wait: {patience:g} s given; at most {LONGEST_WAIT:g} s is allowed: ask again")
         began = time.monotonic()
-        answer = self._answer(name)
+        answer = self._answer(name, self._names.called if patience else _called)
         if not answer.final and patience:
             with self._woken() as woken, suppress(TimeoutError):
                 async with asyncio.timeout(patience):
                     while not answer.final:
                         await _look_again(woken)
-                        answer = self._answer(name)
+                        answer = self._answer(name, self._names.called)
+        if answer.unheard:
+            answer = answer._replace(sentence=answer.sentence + self._hint(name))
         return self._document(name, answer, time.monotonic() - began)
 
     @contextmanager
@@ -93,11 +98,13 @@ class ContainerReport:
         finally:
             self._waiting -= 1
             listeners.discard(woken.set)
+            if not self._waiting:
+                self._names = _NameIndex()
 
-    def _answer(self, name: str) -> _Answer:
+    def _answer(self, name: str, called: _Search) -> _Answer:
         address = self._local_address(name)
         if address is None:
-            return self._elsewhere(name)
+            return self._elsewhere(name, called)
         if trouble := self._trouble():
             return _Answer(f"{name} is not programmed: {trouble}", address=address)
         held = self._facts.programming.held(address)
@@ -135,10 +142,10 @@ class ContainerReport:
                     return address
         return None
 
-    def _elsewhere(self, name: str) -> _Answer:
+    def _elsewhere(self, name: str, called: _Search) -> _Answer:
         """Of a name that is no endpoint of this host's."""
         inventory = self._desk.inventory
-        found = [one for one in _called(name, inventory.containers) if one.environment == OWN_ENVIRONMENT]
+        found = [one for one in called(name, inventory.containers) if one.environment == OWN_ENVIRONMENT]
         if found:
             return self._unprogrammable(name, found[0])
         with suppress(ValueError):
@@ -146,7 +153,7 @@ class ContainerReport:
             if address in self._desk.endpoints:
                 return _Answer(f"{name} is an endpoint of another host: its agent programs it", final=True)
             return _Answer(f"{name} is not programmed: no endpoint of this host has that address")
-        return _Answer(f"{name} is not programmed: no container of this host is called so{self._hint(name)}")
+        return _Answer(f"{name} is not programmed: no container of this host is called so", unheard=True)
 
     def _unprogrammable(self, name: str, container: Container) -> _Answer:
         """Of a container that is no endpoint of this host's, and why."""
@@ -172,7 +179,9 @@ class ContainerReport:
     def _hint(self, name: str) -> str:
         endpoints, local = self._desk.endpoints, self._facts.programming.local
         here = {address: endpoints[address] for address in local if address in endpoints}
-        near = find_endpoints(name, here, self._desk.inventory.containers).suggestions
+        every = self._desk.inventory.containers
+        known = {uuid: every[uuid] for one in here.values() for uuid in one.containers if uuid in every}
+        near = find_endpoints(name, here, known).suggestions
         return f"; did you mean {' or '.join(near)}?" if near else ""
 
     def _trouble(self) -> str | None:
@@ -227,6 +236,42 @@ async def _look_again(woken: asyncio.Event) -> None:
             await woken.wait()
     await asyncio.sleep(COALESCED)
     woken.clear()
+
+
+_Search = Callable[[str, Mapping[str, Container]], Iterable[Container]]
+
+
+class _NameIndex:
+    """Containers by name for those who wait, together: each of them looking through tens of thousands, several times
+    a second, would leave the agent no time. It is made anew after LOOK_INTERVAL, or REST times what it took."""
+
+    def __init__(self) -> None:
+        self._uuids: dict[str, list[str]] = {}
+        self._stale_at = 0.0
+
+    def called(self, name: str, containers: Mapping[str, Container]) -> Iterator[Container]:
+        """Like `_called`."""
+        if name in containers:
+            yield containers[name]
+            return
+        began = time.monotonic()
+        if began >= self._stale_at:
+            self._uuids = _by_name(containers)
+            ended = time.monotonic()
+            self._stale_at = ended + max(LOOK_INTERVAL, REST * (ended - began))
+        for uuid in self._uuids.get(name.lower(), ()):
+            if (container := containers.get(uuid)) is not None:
+                yield container
+
+
+def _by_name(containers: Mapping[str, Container]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for uuid, container in containers.items():
+        name, other = container.name.lower(), uuid.lower()
+        names.setdefault(name, []).append(uuid)
+        if other != name:
+            names.setdefault(other, []).append(uuid)
+    return names
 
 
 def _called(name: str, containers: Mapping[str, Container]) -> Iterator[Container]:

@@ -21,7 +21,7 @@ from corral.daemon.desk import Desk
 from corral.daemon.hub import Subscription
 from corral.daemon.naming import flow_end
 from corral.daemon.times import rfc3339
-from corral.documents.denied import Denied, DeniedFlow, DeniedSuggestions, FlowEnd, ListedFlow
+from corral.documents.denied import Denied, DeniedFlow, DeniedSuggestions, FlowEnd
 from corral.documents.explain import SuggestedChange
 from corral.errors import UsageError
 from corral.model.entities import Container
@@ -55,7 +55,7 @@ class DeniedReport:
         if not flows:
             self._check_names(query)
         advice = await self._advice(flows[:MOST_ADVISED]) if query.suggest else {}
-        listed: list[ListedFlow] = [{**flow, "suggestion": advice.get(_question(flow))} for flow in flows]
+        listed: list[DeniedFlow] = [{**flow, "suggestion": advice.get(_question(flow))} for flow in flows]
         return {
             "mode": self._settings.mode.value,
             "listening": watch.listening,

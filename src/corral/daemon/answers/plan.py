@@ -103,7 +103,7 @@ def plan_document(
             for one in lint(after, topology.endpoints, topology.containers)
         ],
         "asked": [_asked(one) for one in evidence],
-        "not_known": list(_not_known(topology, evidence)),
+        "not_known": [*_unnamed(topology, before.policy, after), *_not_known(topology, evidence)],
     }
 
 
@@ -271,6 +271,18 @@ def _asked(evidence: Evidence) -> AskedAgent:
         "mode": connections["mode"] if connections else None,
         "entries": connections["entries"] if connections else None,
     }
+
+
+def _unnamed(topology: Topology, before: Policy, after: Policy) -> Iterator[str]:
+    """What no pair shows: it is no endpoint, and the default action decides."""
+    if before.default is not after.default:
+        if not topology.unknown_allowed:
+            yield (
+                "flows with addresses of the managed network that are no known endpoint: the default action decides, "
+                f"so they turn from {before.default} to {after.default}"
+            )
+        verb = "opens" if after.default is Action.ALLOW else "closes"
+        yield f"IPv6 between containers of one bridge, which no rule can name: it {verb} with the default action"
 
 
 def _not_known(topology: Topology, evidence: Sequence[Evidence]) -> Iterator[str]:

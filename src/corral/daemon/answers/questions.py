@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from itertools import islice
 
 from msgspec.json import encode
 
 from corral.daemon.answers.explain import explain
 from corral.daemon.answers.hosts import HostReport
 from corral.daemon.answers.places import Knowledge, Programmed
-from corral.daemon.answers.topology import LoadedTopology, copied, topology_document, topology_of
+from corral.daemon.answers.topology import LoadedTopology, copied, topology_in_parts, topology_of
 from corral.daemon.desk import Desk
 from corral.daemon.times import rfc3339
 from corral.documents.explain import Explanation, Names
@@ -18,6 +20,8 @@ from corral.model.lookup import names_beginning
 from corral.types import Address
 
 MOST_NAMES = 100
+# Entries that are encoded in one go.
+PIECE = 500
 
 
 class Questions:
@@ -44,9 +48,10 @@ class Questions:
 
     async def names(self, begin: str) -> Names:
         """Services and containers whose names begin so; none while nothing is known yet."""
-        inventory = self._desk.inventory
-        endpoints, containers = dict(inventory.endpoints), dict(inventory.containers)
-        return {"names": await asyncio.to_thread(names_beginning, begin, endpoints, containers, MOST_NAMES)}
+        async with self._asking:
+            inventory = self._desk.inventory
+            endpoints, containers = dict(inventory.endpoints), dict(inventory.containers)
+            return {"names": await asyncio.to_thread(names_beginning, begin, endpoints, containers, MOST_NAMES)}
 
     async def topology(self) -> bytes:
         """The topology document as JSON. Raises UnreachableError while nothing is known yet."""
@@ -71,4 +76,15 @@ class Questions:
 
 
 def _written(loaded: LoadedTopology, at: str) -> bytes:
-    return encode(topology_document(loaded, at))
+    """In pieces: the event loop has no turn while one is encoded, nor while the collector looks through them all."""
+    frame, lists = topology_in_parts(loaded, at)
+    members = [(name, _pieces(lists[name]) if name in lists else [encode(value)]) for name, value in frame.items()]
+    return b"{" + b",".join(b"%b:%b" % (encode(name), b"".join(pieces)) for name, pieces in members) + b"}"
+
+
+def _pieces(entries: Iterator[object]) -> Iterator[bytes]:
+    between = b"["
+    while piece := list(islice(entries, PIECE)):
+        yield between + encode(piece)[1:-1]
+        between = b","
+    yield b"]" if between == b"," else b"[]"

@@ -23,6 +23,9 @@ from corral.sources.status import SourceStatus
 from corral.web.metrics import RuleInfo, render_metrics
 from corral.web.views import Json, Which
 
+# The page of the documentation that goes through the reasons.
+HELP = "troubleshooting"
+
 
 class Report:
     """Implements `corral.web.views.AgentView`."""
@@ -61,6 +64,7 @@ class Report:
         return {
             "version": corral.__version__,
             **health,
+            "help": [f"{HELP}#{reason.help}" for reason in self._facts.not_in_order()],
             "host": self._host(),
             "network": self._network(),
             "policy": self.policy(),

@@ -9,7 +9,7 @@ from corral.daemon.answers.topology import LoadedTopology
 from corral.errors import UsageError
 from corral.model.endpoint import Endpoint
 from corral.model.entities import Container
-from corral.model.lookup import Found, find_endpoints
+from corral.model.lookup import Directory, Found, find_endpoints
 from corral.policy.rules import Between, Form, FromTo, GroupBy
 from corral.types import Address
 
@@ -29,14 +29,18 @@ class Named(NamedTuple):
 
 
 class Names:
-    """Resolves names in one topology."""
+    """Resolves names in one topology; where there are `many`, faster than one by one."""
 
-    def __init__(self, loaded: LoadedTopology) -> None:
+    def __init__(self, loaded: LoadedTopology, *, many: bool = False) -> None:
         self._loaded = loaded
+        self._directory = Directory(loaded.endpoints, loaded.containers) if many else None
 
     def resolve(self, name: str) -> Named:
         """Raises UsageError for a name that no endpoint has; the error says what is near, or why there is none."""
-        found = find_endpoints(name, self._loaded.endpoints, self._loaded.containers)
+        if self._directory is None:
+            found = find_endpoints(name, self._loaded.endpoints, self._loaded.containers)
+        else:
+            found = self._directory.find(name)
         left_out = [self._why_absent(container) for container in found.absent]
         addresses = found.addresses or tuple(sorted(set(self._contested(found.absent))))
         if not addresses:

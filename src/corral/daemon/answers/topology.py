@@ -30,7 +30,7 @@ from corral.types import Address, Subnet
 from corral.wire.topology import FORMAT, is_topology, read_topology
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from corral.daemon.desk import Desk
 
@@ -153,6 +153,17 @@ def topology_document(loaded: LoadedTopology, at: str) -> TopologyDocument:
         "endpoints": [_endpoint(endpoint) for _, endpoint in sorted(topology.endpoints.items())],
         "containers": [_container(container) for _, container in sorted(topology.containers.items())],
         "problems": [{"where": problem.where, "message": problem.message} for problem in topology.problems],
+    }
+
+
+def topology_in_parts(loaded: LoadedTopology, at: str) -> tuple[TopologyDocument, Mapping[str, Iterator[object]]]:
+    """The same with the long lists left empty, and what is in them by name: tens of thousands are made one by one."""
+    topology = loaded.topology
+    frame = topology_document(LoadedTopology(replace(topology, endpoints={}, containers={}), loaded.policy), at)
+    endpoints, containers = topology.endpoints, topology.containers
+    return frame, {
+        "endpoints": (_endpoint(endpoints[address]) for address in sorted(endpoints)),
+        "containers": (_container(containers[uuid]) for uuid in sorted(containers)),
     }
 
 

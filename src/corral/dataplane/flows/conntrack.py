@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from corral.dataplane.messages import NFGEN, Received, attributes, nfgen, read_number
-from corral.dataplane.netlink import NETLINK_NETFILTER, NetlinkSocket
-from corral.errors import DataplaneError, UnsupportedError
+from corral.dataplane.netlink import NETLINK_NETFILTER, InterruptedDumpError, NetlinkSocket
+from corral.errors import DataplaneError, UncertainError, UnsupportedError
 from corral.types import Address
 
 # From linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h
@@ -89,6 +89,8 @@ async def dump_flows(wanted: Wanted) -> Tracked:
             async for part in opened.parts(_GET, nfgen(family=_IPV4)):
                 entries += len(part)
                 flows += _read(part, wanted)
+        except InterruptedDumpError as error:
+            raise UncertainError("connection tracking can not be read: an answer was lost, ask again") from error
         except OSError as error:
             raise _failure(error) from error
     return Tracked(entries, flows)
@@ -135,8 +137,15 @@ def _source(packed: bytes) -> tuple[int, int, int | None]:
     """Who sends in this direction: address, protocol, port."""
     parts = dict(attributes(packed))
     protocol = dict(attributes(parts[_PROTOCOL]))
-    port = read_number(protocol[_SOURCE_PORT]) if _SOURCE_PORT in protocol else None
-    return read_number(dict(attributes(parts[_IP]))[_IPV4_SOURCE]), read_number(protocol[_NUMBER]), port
+    port = _number(protocol[_SOURCE_PORT], 2) if _SOURCE_PORT in protocol else None
+    return _number(dict(attributes(parts[_IP]))[_IPV4_SOURCE], 4), _number(protocol[_NUMBER], 1), port
+
+
+def _number(packed: bytes, size: int) -> int:
+    """Of so many bytes; what has others is none of ours. Raises KeyError."""
+    if len(packed) != size:
+        raise KeyError(packed)
+    return read_number(packed)
 
 
 def _flow(tuples: _Tuples, payload: bytes, rest: int) -> TrackedFlow:

@@ -12,7 +12,7 @@ import asyncio
 import errno
 import struct
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from corral.dataplane.flows.conntrack import TrackedFlow, read_flow
-from corral.dataplane.flows.packet import Header, read_header
+from corral.dataplane.flows.packet import GRE, ICMP, ICMPV6, WITH_PORTS, Header, read_header
 from corral.dataplane.host.trial import why_no_log
 from corral.dataplane.messages import NFGEN, attribute, attributes, nfgen, number_attribute, read_text, split
 from corral.dataplane.netlink import NETLINK_NETFILTER, NetlinkSocket
-from corral.errors import DataplaneError, UnsupportedError
+from corral.errors import DataplaneError, UncertainError, UnsupportedError
 from corral.types import Address
 
 GROUP = 8799
@@ -42,6 +42,8 @@ _GET_FLOW = 1 << 8 | 1  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET
 _ORIGINAL, _IP, _PROTOCOL = 1, 1, 2  # CTA_TUPLE_ORIG, CTA_TUPLE_*
 _SOURCE, _DESTINATION = 1, 2  # CTA_IP_V4_*
 _PROTOCOL_NUMBER, _SOURCE_PORT, _DESTINATION_PORT, _ICMP_ID, _ICMP_TYPE, _ICMP_CODE = 1, 2, 3, 4, 5, 6  # CTA_PROTO_*
+_ICMP_WITH_FLOWS = frozenset({0, 8, 13, 14, 15, 16, 17, 18})  # questions and answers
+_NEVER_ASKED_FOR = frozenset({GRE, ICMPV6})  # the head has no keys of the one, and the other is none of IPv4
 _NESTED = 0x8000
 _IPV4 = 2  # AF_INET
 
@@ -94,17 +96,12 @@ class FlowLog:
         another process has the group.
         """
         self.close()
-        opened = NetlinkSocket(NETLINK_NETFILTER)
-        try:
-            await _configure(opened)
+        with ExitStack() as stack:
+            opened, asking = (stack.enter_context(NetlinkSocket(NETLINK_NETFILTER)) for _ in range(2))
+            await _take_group(opened)
             await _check_rules()
-        except OSError as error:
-            opened.close()
-            raise _failure(error) from error
-        except DataplaneError:
-            opened.close()
-            raise
-        self._socket, self._asking = opened, NetlinkSocket(NETLINK_NETFILTER)
+            stack.pop_all()
+        self._socket, self._asking = opened, asking
         self._expected, self._lookup = None, True
 
     async def packets(self) -> AsyncGenerator[LoggedPacket]:
@@ -113,10 +110,12 @@ class FlowLog:
         if opened is None:
             raise RuntimeError("the log is not open")
         readable = asyncio.Event()
-        opened.on_readable(readable.set)
         try:
             while True:
+                opened.on_readable(readable.set)
                 await readable.wait()
+                # The loop would call without a pause for as long as anything is left to be read.
+                opened.on_readable(None)
                 readable.clear()
                 started = perf_counter()
                 for datagram in islice(opened.drain(), _AT_ONCE):
@@ -144,10 +143,12 @@ class FlowLog:
         if packet.flow is not None or packet.header is None or not self._lookup:
             return packet.flow
         header = packet.header.about or packet.header
-        if not isinstance(header.source, Address):
+        if not _can_be_asked_for(header):
             return None
         try:
             return await self._find(header) or await self._find(header.reversed())
+        except UncertainError:
+            return None
         except OSError:  # without nf_conntrack_netlink
             self._lookup = False
             return None
@@ -171,6 +172,16 @@ class FlowLog:
                 return None
             raise
         return next((flow for answer in answers if (flow := read_flow(answer.payload))), None)
+
+
+async def _take_group(opened: NetlinkSocket) -> None:
+    try:
+        await _configure(opened)
+    except OSError as error:
+        failure = _failure(error)
+        if not isinstance(failure, UnsupportedError):
+            await _check_rules()  # whoever has the group: what matters first is whether there may be such rules
+        raise failure from error
 
 
 async def _configure(opened: NetlinkSocket) -> None:
@@ -205,6 +216,15 @@ def _config(*parts: bytes) -> bytes:
 
 def _flags(flags: int) -> bytes:
     return _config(attribute(_FLAGS, flags.to_bytes(2, "big")))
+
+
+def _can_be_asked_for(header: Header) -> bool:
+    """Whether the kernel understands the question: what it answers else is the same as without the module."""
+    if not isinstance(header.source, Address) or header.protocol in _NEVER_ASKED_FOR:
+        return False
+    if header.protocol == ICMP:
+        return header.icmp is not None and header.icmp[0] in _ICMP_WITH_FLOWS
+    return header.protocol not in WITH_PORTS or header.source_port is not None
 
 
 def _question(header: Header) -> bytes:

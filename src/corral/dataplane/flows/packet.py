@@ -9,9 +9,9 @@ from typing import NamedTuple
 from corral.types import Address
 
 # Numbers of the Internet Protocol
-ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
-_NAMES = {ICMP: "icmp", 2: "igmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp", ICMPV6: "icmpv6", 132: "sctp"}
-_WITH_PORTS = frozenset({TCP, UDP, 33, 132, 136})  # DCCP, SCTP, UDP-Lite
+ICMP, TCP, UDP, GRE, ICMPV6 = 1, 6, 17, 47, 58
+_NAMES = {ICMP: "icmp", 2: "igmp", TCP: "tcp", UDP: "udp", GRE: "gre", 50: "esp", ICMPV6: "icmpv6", 132: "sctp"}
+WITH_PORTS = frozenset({TCP, UDP, 33, 132, 136})  # DCCP, SCTP, UDP-Lite
 ECHO, ECHO_REPLY = 8, 0
 _ICMP_ERRORS = frozenset({3, 4, 5, 11, 12})  # these carry the head of the packet that they are about
 
@@ -91,7 +91,7 @@ def _read_ipv6(packet: bytes) -> Header:
 
 
 def _ports(protocol: int, rest: bytes) -> tuple[int | None, int | None]:
-    if protocol not in _WITH_PORTS or len(rest) < _PORTS.size:
+    if protocol not in WITH_PORTS or len(rest) < _PORTS.size:
         return None, None
     source, destination = _PORTS.unpack_from(rest)
     return source, destination

@@ -17,6 +17,7 @@ from pyroute2.netlink.nfnetlink.nftsocket import (
 )
 
 from corral.dataplane.messages import (
+    COUNTER_OBJECT,
     FAMILY,
     TABLE,
     attributes,
@@ -41,7 +42,7 @@ _OTHER_HOOKS: Mapping[str, tuple[str, ...]] = {
 }
 
 # Attributes, from linux/netfilter/nf_tables.h
-_TABLE_NAME = 1
+_TABLE_NAME, _TABLE_FLAGS = 1, 2
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY = 1, 3, 4, 5
 _HOOK_NUMBER, _HOOK_PRIORITY = 1, 2
 _RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE, _RULE_EXPRESSIONS = 1, 2, 3, 4
@@ -49,6 +50,7 @@ _EXPRESSION_NAME, _EXPRESSION_DATA = 1, 2
 _IMMEDIATE_REGISTER, _IMMEDIATE_DATA = 1, 2
 _LOOKUP_SET, _LOOKUP_TARGET = 1, 3
 _COMPAT_NAME = 1
+_OBJECT_TYPE = 1
 _ELEMENTS_TABLE, _ELEMENTS_SET, _ELEMENTS = 1, 2, 3
 _ELEMENT_DATA = 2
 _DATA_VERDICT = 2
@@ -56,9 +58,10 @@ _VERDICT_CODE, _VERDICT_CHAIN = 1, 2
 
 _VERDICT_REGISTER = 0
 _DROP_POLICY = 0
+_DORMANT = 0x1  # NFT_TABLE_F_DORMANT
 _VERBS: Mapping[int, Verb] = {0: Verb.DROP, 1: Verb.ACCEPT, -3: Verb.JUMP, -4: Verb.GOTO, -5: Verb.RETURN}
 # Expressions that let every packet go on to the verdict behind them.
-_UNCONDITIONAL = frozenset({"immediate", "counter", "log", "objref", "notrack", "reject", "target", "last"})
+_UNCONDITIONAL = frozenset({"immediate", "counter", "log", "notrack", "reject", "target", "last"})
 _ATTEMPTS = 10
 _PAUSE = 0.02  # seconds
 
@@ -76,7 +79,10 @@ class _Rule(NamedTuple):
 
 
 async def foreign_chains() -> tuple[ForeignChain, ...]:
-    """Every chain of this network namespace but those of corral's table. Raises DataplaneError."""
+    """Every chain of this network namespace but those of corral's table. Raises DataplaneError.
+
+    Those of a dormant table have no hook: no packet meets them.
+    """
     return await _of_one_moment(_chains)
 
 
@@ -100,9 +106,18 @@ async def _of_one_moment(read: Callable[[NetlinkSocket], Awaitable[_Found]]) -> 
 
 
 async def _tables(opened: NetlinkSocket) -> tuple[tuple[str, str], ...]:
-    answers = await opened.dump(nftables(NFT_MSG_GETTABLE), nfgen(family=0))
-    places = [(answer.payload[0], read_text(fields(answer.payload).get(_TABLE_NAME, b""))) for answer in answers]
+    places = await _dormant_tables(opened)
     return tuple((_family(number), name) for number, name in places if (number, name) != (FAMILY, TABLE))
+
+
+async def _dormant_tables(opened: NetlinkSocket) -> dict[_Place, bool]:
+    """Every table, and whether it is dormant."""
+    answers = await opened.dump(nftables(NFT_MSG_GETTABLE), nfgen(family=0))
+    found = [(answer.payload[0], fields(answer.payload)) for answer in answers]
+    return {
+        (number, read_text(parts.get(_TABLE_NAME, b""))): bool(read_number(parts.get(_TABLE_FLAGS, b"")) & _DORMANT)
+        for number, parts in found
+    }
 
 
 def _family(number: int) -> str:
@@ -110,6 +125,7 @@ def _family(number: int) -> str:
 
 
 async def _chains(opened: NetlinkSocket) -> tuple[ForeignChain, ...]:
+    dormant = await _dormant_tables(opened)
     rules: dict[tuple[_Place, str], list[_Rule]] = {}
     for answer in await opened.dump(nftables(NFT_MSG_GETRULE), nfgen(family=0)):
         found = fields(answer.payload)
@@ -122,6 +138,8 @@ async def _chains(opened: NetlinkSocket) -> tuple[ForeignChain, ...]:
         if place != (FAMILY, TABLE):
             name = read_text(found.get(_CHAIN_NAME, b""))
             resolved = [await _resolved(opened, place, rule) for rule in rules.get((place, name), [])]
+            if dormant.get(place):
+                found.pop(_CHAIN_HOOK, None)
             chains.append(_chain(place, name, found, tuple(resolved)))
     return tuple(chains)
 
@@ -152,11 +170,16 @@ def _rule(found: Mapping[int, bytes]) -> _Rule:
         expression = dict(attributes(packed))
         name = read_text(expression.get(_EXPRESSION_NAME, b""))
         data = dict(attributes(expression.get(_EXPRESSION_DATA, b"")))
-        always = always and name in _UNCONDITIONAL
+        always = always and (name in _UNCONDITIONAL or (name == "objref" and _is_counter(data)))
         verdicts += _verdicts(name, data)
         if name == "lookup" and _LOOKUP_TARGET in data and read_number(data[_LOOKUP_TARGET]) == _VERDICT_REGISTER:
             maps.append(read_text(data.get(_LOOKUP_SET, b"")))
     return _Rule(read_number(found.get(_RULE_HANDLE, b"")), tuple(verdicts), tuple(maps), always)
+
+
+def _is_counter(reference: Mapping[int, bytes]) -> bool:
+    """Others, such as quotas and limits, are conditions."""
+    return read_number(reference.get(_OBJECT_TYPE, b"")) == COUNTER_OBJECT
 
 
 def _verdicts(name: str, data: Mapping[int, bytes]) -> Iterator[ForeignVerdict]:

@@ -12,8 +12,8 @@ from corral.dataplane.messages import (
     read_text,
     text_attribute,
 )
-from corral.dataplane.netlink import NETLINK_NETFILTER, NetlinkSocket
-from corral.errors import DataplaneError
+from corral.dataplane.netlink import NETLINK_NETFILTER, InterruptedDumpError, NetlinkSocket
+from corral.errors import DataplaneError, UncertainError
 
 # From linux/netfilter/nfnetlink.h and linux/netfilter/ipset/ip_set.h
 _SUBSYSTEM, _DESTROY, _LIST = 6, 3, 7
@@ -35,6 +35,8 @@ async def ipset_names() -> tuple[str, ...]:
         if error.errno == errno.EINVAL:  # what the kernel answers for a subsystem that it does not have
             return ()
         raise DataplaneError(f"can not read the ipsets: {errno_name(error.errno or 0)}", errno=error.errno) from error
+    except InterruptedDumpError as error:
+        raise UncertainError("can not read the ipsets: an answer was lost, ask again") from error
     return tuple(read_text(fields(answer.payload)[_NAME]) for answer in answers if _NAME in fields(answer.payload))
 
 

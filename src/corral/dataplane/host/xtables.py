@@ -107,7 +107,7 @@ def _entries(packed: bytes) -> Iterator[_Entry]:
     at = 0
     while at + _ENTRY.size + _TARGET.size <= len(packed):
         head, _, target_at, following, *_ = _ENTRY.unpack_from(packed, at)
-        if following < _ENTRY.size or at + following > len(packed):
+        if not _ENTRY.size <= target_at <= following - _TARGET.size or at + following > len(packed):
             return
         _, target, _ = _TARGET.unpack_from(packed, at + target_at)
         always = target_at == _ENTRY.size and not any(head[:_FLAGS_AT]) and not head[_FLAGS_AT + 1]
