@@ -56,6 +56,7 @@ page/node_modules/stamp: page/package-lock.json page/.npmrc
 test: $(VENV)/dev.stamp $(PAGE) ## Run every test (needs root for network namespaces; installs nftables by apt)
 	@{ command -v nft && command -v ip; } >/dev/null || tools/apt-install nftables iproute2
 	@{ command -v iptables-legacy && command -v ipset; } >/dev/null || tools/apt-install iptables ipset
+	@command -v conntrack >/dev/null || tools/apt-install conntrack
 	@command -v chromium >/dev/null || tools/apt-install chromium
 	@ldconfig -p | grep libatomic.so.1 >/dev/null || tools/apt-install libatomic1 # of what drives the browser
 	@echo "Random tests start from seed $(SEED): \`make SEED=$(SEED) test\` repeats them."

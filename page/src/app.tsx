@@ -166,7 +166,7 @@ function Notices({ view }: { view: View }) {
     <div class="notices">
       {error !== null && (
         <div class="notice notice-bad" role="alert">
-          <strong>No answer from the agent:</strong> {error}.
+          <strong>Connection lost:</strong> {error}.
           {at !== null && ` What is shown is from ${clock(new Date(at).toISOString(), now.value)}.`} Asking again every
           2 s.
         </div>

@@ -32,23 +32,38 @@ function Choice(props: {
   );
 }
 
+function Name() {
+  return (
+    <label class="field">
+      <span>Name</span>
+      <input
+        type="search"
+        value={filters.value.text}
+        placeholder="part of a name"
+        autocomplete="off"
+        spellcheck={false}
+        onInput={(event) => adjust({ filters: { text: event.currentTarget.value } })}
+      />
+    </label>
+  );
+}
+
+/** For views of which the name is all that can be chosen; it stays when somebody goes from one view to another. */
+export function NameFilter() {
+  return (
+    <search class="filters">
+      <Name />
+    </search>
+  );
+}
+
 export function FilterBar({ matrix, sides }: { matrix: Matrix; sides: boolean }) {
   const { stacks, labels } = useMemo(() => choices(matrix.parties), [matrix]);
   const now = filters.value;
   const changed = now !== NO_FILTERS && JSON.stringify(now) !== JSON.stringify(NO_FILTERS);
   return (
     <search class="filters">
-      <label class="field">
-        <span>Name</span>
-        <input
-          type="search"
-          value={now.text}
-          placeholder="part of a name"
-          autocomplete="off"
-          spellcheck={false}
-          onInput={(event) => adjust({ filters: { text: event.currentTarget.value } })}
-        />
-      </label>
+      <Name />
       <Choice
         label="Stack"
         value={now.stack}

@@ -1,7 +1,7 @@
 // Small parts that several views use.
 
 import type { ComponentChildren } from "preact";
-import type { Resource } from "./api";
+import { type Resource, state } from "./api";
 import { clock, since } from "./format";
 import { VERDICT_WORDS } from "./matrix/words";
 import { now, passing } from "./store";
@@ -52,7 +52,7 @@ export function Shown<T>({ of, children }: { of: Resource<T>; children: (documen
   const [document, error, at] = [of.data.value, of.error.value, of.at.value];
   return (
     <>
-      {error !== null && (
+      {error !== null && error !== state.error.value && (
         <p class="trouble" role="status">
           <strong>{of.path}</strong>: {error}
           {at !== null && ` (what is shown is from ${clock(new Date(at).toISOString(), now.value)})`}

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError, field_validator
 
 from corral.errors import UsageError
+from corral.values import DEFAULT_LISTEN, Listen, parse_duration, parse_listen
 
 PREFIX = "CORRAL_"
 CREDENTIAL_FIELDS = ("url", "access_key", "secret_key")
@@ -26,9 +27,7 @@ CREDENTIAL_FAMILIES = ("CORRAL_RANCHER_", "PLATFORM_", "CATTLE_")
 # Where Rancher's and PastureStack's agents put a private CA.
 WELL_KNOWN_CA_FILES = (Path("/var/lib/pasturestack/etc/ssl/ca.crt"), Path("/var/lib/rancher/etc/ssl/ca.crt"))
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _USERINFO = re.compile(r"^([^:/@]*://)?.*@", re.DOTALL)
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Mode(StrEnum):
@@ -39,40 +38,8 @@ class Mode(StrEnum):
     OFF = "off"
 
 
-class Listen(str):
-    """A `host:port` to listen on."""
-
-    __slots__ = ()
-
-    @property
-    def host(self) -> str:
-        return self.rpartition(":")[0].strip("[]")
-
-    @property
-    def port(self) -> int:
-        return int(self.rpartition(":")[2])
-
-
 def _duration(value: object) -> object:
-    return _timedelta(value) if isinstance(value, str) else value
-
-
-def _timedelta(text: str) -> timedelta:
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("a number with a unit is allowed: 500ms, 30s, 10m, 2h, 1d")
-    try:
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    except OverflowError:
-        raise ValueError(f"at most {timedelta.max.days}d is allowed") from None
-
-
-def read_duration(where: str, text: str) -> timedelta:
-    """A duration such as `30s`. Raises UsageError, which says `where`."""
-    try:
-        return _timedelta(text)
-    except ValueError as error:
-        raise UsageError(f"{where}: {text!r} given; {error}") from None
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 def _is_http(url: str) -> bool:
@@ -82,13 +49,6 @@ def _is_http(url: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # of a port that is no port, a host that is no name, an unclosed [
         return False
-
-
-def _listen(value: object) -> Listen:
-    host, colon, port = str(value).rpartition(":")
-    if not (colon and host and port.isdecimal() and int(port) <= 65535):
-        raise ValueError("host:port is allowed, such as 127.0.0.1:8799")
-    return Listen(value)
 
 
 class Settings(BaseModel):
@@ -104,7 +64,7 @@ class Settings(BaseModel):
     rancher_access_key: str | None = None
     rancher_secret_key: SecretStr | None = None
     ca_file: Path | None = None
-    listen: Annotated[Listen, BeforeValidator(_listen)] = Listen("127.0.0.1:8799")
+    listen: Annotated[Listen, BeforeValidator(parse_listen)] = DEFAULT_LISTEN
     mode: Mode = Mode.ENFORCE
     unknown_endpoints: Literal["default", "allow"] = "default"
     on_stale: Literal["keep", "open"] = "keep"

@@ -98,7 +98,8 @@ async def serving(document: bytes) -> AsyncIterator[str]:
     application = web.Application()
     application.router.add_get("/2016-07-29/version", version)
     application.router.add_get("/2016-07-29", root)
-    runner = web.AppRunner(application, access_log=None)
+    # Whoever has gone still waits for a new version here.
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 8080).start()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from corral.cli.asking import answered, ask, complete_name, document
+from corral.cli.asking import _listening, answered, ask, complete_name, document
+from corral.config import load_settings
 from corral.errors import UnreachableError, UsageError
 
 from ..daemon.running import running_agent, until
@@ -61,6 +63,26 @@ def test_the_agent_is_the_one_of_the_flag_else_of_the_settings(monkeypatch: pyte
         ask("127.0.0.1:2", "/v1/state")
     with pytest.raises(UsageError, match="--agent: 'nowhere' given"):
         ask("nowhere", "/v1/state")
+
+
+@pytest.mark.parametrize("listen", [None, "", "10.0.0.1:5", "[::1]:6", "nowhere", "a:99999"])
+@pytest.mark.parametrize("agent", [None, "", "10.0.0.2:7", "nowhere"])
+@pytest.mark.parametrize("other", [{}, {"CORRAL_MODE": "audit"}, {"CORRAL_MODE": "odd"}, {"CORRAL_LISTN": "x"}])
+def test_where_the_agent_listens_is_what_the_settings_say(
+    listen: str | None, agent: str | None, other: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the short way, where there is nothing else to be read, and by the long one."""
+
+    def found(ask: Callable[[], str]) -> str:
+        try:
+            return ask()
+        except UsageError as error:
+            return f"wrong: {error}"
+
+    environment = {**other, **({} if listen is None else {"CORRAL_LISTEN": listen})}
+    monkeypatch.setattr("os.environ", environment)
+    told = found(lambda: load_settings(environment, {"listen": agent}, flag_names={"listen": "--agent"}).listen)
+    assert found(lambda: _listening(agent)) == told
 
 
 def completed(agent: str, begin: str) -> list[str]:

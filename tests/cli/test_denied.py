@@ -75,7 +75,7 @@ async def test_a_line_for_each_flow_in_a_pipe(capsys: pytest.CaptureFixture[str]
 
 
 async def test_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    console = Console(force_terminal=True, width=200, record=True, color_system=None)
+    console = Console(force_terminal=True, width=200, height=50, record=True, color_system=None)
     monkeypatch.setattr(command, "console", lambda: console)
     monkeypatch.setattr(command, "on_terminal", lambda: True)
     hostile = {**JOB, "name": "back/job/\x1b[31mred"}

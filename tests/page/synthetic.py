@@ -294,6 +294,8 @@ class Answers:
     documents: dict[str, Json]
     url: str = ""
     asked: list[str] = field(default_factory=list)
+    gone: bool = False
+    """Break every connection, as an agent does that is not there."""
     _streams: list[asyncio.Queue[bytes | None]] = field(default_factory=list)
 
     @classmethod
@@ -328,6 +330,7 @@ class Answers:
 
     async def _document(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
+        self._break_if_gone(request)
         self.asked.append(name)
         if name not in self.documents:
             return web.json_response({"error": f"{name} is out of order"}, status=503)
@@ -336,7 +339,12 @@ class Answers:
     async def _explain(self, request: web.Request) -> web.Response:
         return web.json_response(explanation(request.query["client"], request.query["server"]))
 
+    def _break_if_gone(self, request: web.Request) -> None:
+        if self.gone and request.transport is not None:
+            request.transport.abort()
+
     async def _events(self, request: web.Request) -> web.StreamResponse:
+        self._break_if_gone(request)
         stream: asyncio.Queue[bytes | None] = asyncio.Queue()
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
         await response.prepare(request)

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from .browser import tab
-from .synthetic import Answers, large, serving, small
+from .synthetic import Answers, Json, large, serving, small
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -115,6 +115,59 @@ async def test_five_hundred_services_are_shown_and_filtered(browser: Browser) ->
                 await page.get_by_role("combobox", name="Stack").select_option("media-08")
                 await expect(page.get_by_text("10 clients to 10 servers")).to_be_visible()
                 await expect(page.get_by_role("rowheader")).to_have_count(10)
+
+
+def verdicts(document: Json) -> dict[tuple[str, str], str]:
+    """What the document says of each pair."""
+    names = [party["name"] for party in document["parties"]]
+    return {
+        (client, server): document["decisions"][document["cells"][row][column]]["verdict"]
+        for row, client in enumerate(names)
+        for column, server in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize("mode", ["enforce", "audit"])
+async def test_each_cell_has_the_colour_of_its_own_verdict(browser: Browser, mode: str) -> None:
+    document = small()
+    said = verdicts(document)
+    async with serving(Answers.of(document, mode)) as agent, tab(browser, agent.url) as watched:
+        page = watched.page
+        await expect(page.get_by_role("rowheader")).to_have_count(6)
+        names = await page.get_by_role("rowheader").all_text_contents()
+        await expect(
+            page.get_by_role("button", name=f"{'AUDIT: would be ' if mode == 'audit' else ''}denied")
+        ).to_be_visible()
+        cell = await page.locator(CELL).bounding_box()
+        assert cell is not None
+        # Two points of each cell, off its mark: a mixed one is of two colours.
+        painted = await page.locator("canvas").first.evaluate(
+            """(canvas, [step, lines]) => {
+                const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                const at = (x, y) => data.slice(4 * (y * width + x), 4 * (y * width + x) + 4).join(" ");
+                const line = [...Array(lines).keys()].map((index) => [index * step + 6, (index + 1) * step - 8]);
+                const cells = line.flatMap(([top, bottom]) =>
+                    line.map(([left, right]) => [at(left, top), at(right, bottom)]));
+                return cells;
+            }""",
+            [cell["width"] + 2, len(names)],
+        )
+        pairs = [(client, server) for client in names for server in names]
+        colours: dict[str, set[tuple[str, ...]]] = {"allow": set(), "deny": set(), "mixed": set()}
+        for pair, points in zip(pairs, painted, strict=True):
+            colours[said[pair]].add(tuple(points))
+        assert [len(of) for of in colours.values()] == [1, 1, 1], colours
+        assert len(set.union(*colours.values())) == 3
+        await watched.picture(f"matrix-colours-{mode}")
+
+
+async def test_the_legend_counts_what_the_document_says(browser: Browser) -> None:
+    document = large(60)
+    said = list(verdicts(document).values())
+    async with serving(Answers.of(document)) as agent, tab(browser, agent.url) as watched:
+        for word, verdict in {"allowed": "allow", "depends": "mixed", "denied": "deny"}.items():
+            button = watched.page.get_by_role("button", name=word)
+            await expect(button).to_have_text(f"{word}{said.count(verdict):,}")
 
 
 @pytest.mark.parametrize("dark", [False, True])

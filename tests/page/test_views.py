@@ -34,10 +34,17 @@ async def test_the_graph_of_five_hundred_services_is_folded(browser: Browser) ->
                 side = page.get_by_role("complementary")
                 await expect(side.get_by_role("listitem")).to_have_count(50)
                 await watched.picture(f"graph-500-{'dark' if dark else 'light'}")
-                await side.get_by_role("button", name="billing-01").click()
-                await side.get_by_role("button", name="Unfold").click()
-                await expect(side.get_by_role("button", name="worker")).to_be_visible()
-                await watched.picture(f"graph-500-unfolded-{'dark' if dark else 'light'}")
+        async with tab(browser, agent.url, view="#/graph?client=stack billing-01") as watched:
+            page, side = watched.page, watched.page.get_by_role("complementary")
+            await expect(page.locator("[data-ready=true]")).to_be_visible()
+            # One among many is shown alone, with those that it may talk to.
+            await expect(page.get_by_text("those of the chosen one are shown")).to_be_visible()
+            await expect(side).to_contain_text("May talk to 49")
+            await watched.picture("graph-500-chosen")
+            await side.get_by_role("button", name="Unfold").click()
+            await side.get_by_role("button", name="web", exact=True).click()
+            await expect(side.get_by_role("heading", name="billing-01/web")).to_be_visible()
+            await watched.picture("graph-500-chosen-service")
 
 
 async def test_rules_with_their_counters_and_warnings(browser: Browser) -> None:
@@ -86,11 +93,23 @@ async def test_denied_flows_and_events_appear_as_they_happen(browser: Browser) -
         await watched.picture("live")
 
 
+async def test_a_name_that_is_filtered_by_shows_on_every_view_where_it_does(browser: Browser) -> None:
+    async with serving(Answers.of(small())) as agent, tab(browser, agent.url, view="#/matrix?text=shop") as watched:
+        page = watched.page
+        rows = {"Matrix": "blog/app", "Graph": "backup", "Containers": "blog-app-1", "Live": "tcp 3306"}
+        for view, other in rows.items():
+            await page.get_by_role("link", name=view).click()
+            await expect(page.get_by_role("searchbox", name="Name")).to_have_value("shop")
+            await page.get_by_role("searchbox", name="Name").fill("web")
+            await expect(page.get_by_role("main").get_by_text(other)).to_have_count(0)
+            await page.get_by_role("searchbox", name="Name").fill("shop")
+
+
 async def test_audit_is_unmistakable(browser: Browser) -> None:
     async with serving(Answers.of(small(), "audit")) as agent, tab(browser, agent.url, dark=True) as watched:
         page = watched.page
         await expect(page.get_by_text("Nothing is dropped on this host.")).to_be_visible()
-        await expect(page.get_by_role("button", name="would be denied")).to_be_visible()
+        await expect(page.get_by_role("button", name="AUDIT: would be denied")).to_be_visible()
         await page.locator("#matrix-cell").focus()
         await page.keyboard.press("Control+End")
         await expect(page.locator("#matrix-cell")).to_have_accessible_name(
@@ -100,6 +119,8 @@ async def test_audit_is_unmistakable(browser: Browser) -> None:
         await page.get_by_role("link", name="Live").click()
         await expect(page.get_by_role("heading", name="Flows that would be denied")).to_be_visible()
         await expect(page.get_by_role("cell", name="AUDIT")).to_have_count(2)
+        await page.get_by_role("link", name="Rules").click()
+        await expect(page.get_by_role("cell", name="AUDIT: deny")).to_have_count(3)
 
 
 async def test_reasons_come_with_their_remedies(browser: Browser) -> None:

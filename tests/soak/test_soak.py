@@ -8,6 +8,7 @@ import random
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,19 @@ def test_growth_is_measured_from_the_end_of_the_warm_up() -> None:
     assert summary.growth() == pytest.approx(1.1)
 
 
+def parameters(function: Callable[..., object]) -> Iterable[inspect.Parameter]:
+    return inspect.signature(function).parameters.values()
+
+
+def _is_flag(parameter: inspect.Parameter) -> bool:
+    return parameter.annotation in {bool, "bool"}
+
+
 def test_every_cache_has_a_bound() -> None:
     endless = [each for each in caches() if each.cache_parameters()["maxsize"] is None]
     assert len(caches()) > len(endless)
-    # Without parameters there is one result to remember.
-    assert [each.__qualname__ for each in endless if inspect.signature(each).parameters] == []
+    # Without parameters there is one result to remember, and with a flag alone two.
+    assert [each.__qualname__ for each in endless if not all(map(_is_flag, parameters(each)))] == []
 
 
 async def test_gauges_see_what_is_left_behind() -> None:

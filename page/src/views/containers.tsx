@@ -2,6 +2,7 @@
 
 import { containers, hosts } from "../api";
 import type { Host, LocalContainer } from "../documents";
+import { NameFilter } from "../filterbar";
 import { count, plural } from "../format";
 import { Ago, Empty, Name, Panel, Shown } from "../parts";
 import { filters } from "../store";
@@ -9,6 +10,7 @@ import { filters } from "../store";
 export function ContainersView() {
   return (
     <>
+      <NameFilter />
       <Shown of={hosts}>
         {(document) => (
           <Panel title="Hosts" note={document.how}>
@@ -63,7 +65,7 @@ function Hosts({ all }: { all: readonly Host[] }) {
             <td class="mono">{host.address}</td>
             <td>{host.state}</td>
             <td>
-              <span class={`badge agent-${host.agent}`}>{AGENTS[host.agent]}</span>
+              <span class={`badge agent-${host.agent}`}>{AGENTS[host.agent] ?? host.agent}</span>
             </td>
             <td class="number">{count(host.endpoints)}</td>
           </tr>

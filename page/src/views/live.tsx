@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import { denied, type Happening, happenings } from "../api";
 import type { ChangeEvent, ContainerChanges, Denied, DeniedFlow, FlowEnd } from "../documents";
+import { NameFilter } from "../filterbar";
 import { count, lasting, plural, service } from "../format";
 import { Ago, Clock, Empty, Name, Panel, Shown, VerdictBadge } from "../parts";
 import { filters } from "../store";
@@ -11,6 +12,7 @@ import { Why } from "../why";
 export function LiveView() {
   return (
     <>
+      <NameFilter />
       <Shown of={denied}>{(document) => <DeniedFlows document={document} />}</Shown>
       <Happenings />
     </>

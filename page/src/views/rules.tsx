@@ -4,6 +4,7 @@ import { rules } from "../api";
 import type { Counted, Rules } from "../documents";
 import { bytes, count } from "../format";
 import { Ago, Clock, Panel, Shown } from "../parts";
+import { passing } from "../store";
 
 export function RulesView() {
   return <Shown of={rules}>{(document) => <Counters document={document} />}</Shown>;
@@ -62,6 +63,7 @@ interface RowProps {
 }
 
 function Row({ name, rule, most, warnings = [] }: RowProps) {
+  const passes = rule.action === "deny" ? passing.value : null;
   return (
     <tr data-rule={name}>
       <td class="number quiet">{name}</td>
@@ -70,7 +72,9 @@ function Row({ name, rule, most, warnings = [] }: RowProps) {
         <Cautions of={warnings} />
       </td>
       <td>
-        <span class={`badge verdict-${rule.action}`}>{rule.action}</span>
+        <span class={`badge verdict-${passes === null ? rule.action : "audit"}`}>
+          {passes === null ? rule.action : `${passes}: ${rule.action}`}
+        </span>
       </td>
       <td class="number packets" data-packets={rule.packets}>
         {count(rule.packets)}

@@ -6,12 +6,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corral.config import load_settings
 from corral.errors import CorralError, UnreachableError
+from corral.values import DEFAULT_LISTEN, Listen, parse_listen
 
 if TYPE_CHECKING:
     from corral.sources.agent import AgentClient, Answer
@@ -20,6 +21,7 @@ AgentAddress = Annotated[str | None, typer.Option("--agent", help="host:port of 
 # Seconds; with a finger on the key fewer.
 PATIENCE = 10.0
 COMPLETION_PATIENCE = 0.25
+_PREFIXES = ("CORRAL_", "PLATFORM_", "CATTLE_")
 # Shells put a completion on the line as it is: a name may be neither an option nor anything that they would run.
 _PLAIN = re.compile(r"[\w./][\w./:@+,%=-]*")
 
@@ -75,8 +77,19 @@ def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _address_of(agent: str | None) -> tuple[str, int]:
-    listen = load_settings(os.environ, {"listen": agent}, flag_names={"listen": "--agent"}).listen
+    listen = _listening(agent)
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host), listen.port  # noqa: S104
+
+
+def _listening(agent: str | None) -> Listen:
+    """As the settings say. They are read in full, which takes a while, where there is any other, or a wrong one."""
+    given = {name for name in os.environ if name.startswith(_PREFIXES)}
+    if given <= {"CORRAL_LISTEN"}:
+        with suppress(ValueError):
+            return parse_listen(os.environ.get("CORRAL_LISTEN") or DEFAULT_LISTEN if agent is None else agent)
+    from corral.config import load_settings  # noqa: PLC0415 - as above
+
+    return load_settings(os.environ, {"listen": agent}, flag_names={"listen": "--agent"}).listen
 
 
 def stranger(path: str) -> UnreachableError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ import typer
 from corral.cli.asking import AgentAddress, answered, ask, document, stranger
 from corral.cli.output import JsonFlag, pairs, printable, say, say_json
 from corral.web.views import Which
+
+_UNUSUAL = re.compile(r"[^\n\t -~]")
 
 
 def status(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
@@ -39,7 +42,7 @@ def ruleset(
     if as_json:
         say_json({"which": which, "text": text})
     else:
-        typer.echo("".join(char if char in "\n\t" else printable(char) for char in text), nl=False)
+        typer.echo(_UNUSUAL.sub(lambda found: printable(found[0]), text), nl=False)
     raise typer.Exit(1 if which is Which.DIFFERENCE and text else 0)
 
 

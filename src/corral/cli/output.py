@@ -23,6 +23,8 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def printable(text: str) -> str:
     """What comes from outside, escaped where it would split a line or tell a terminal to do something."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

@@ -11,8 +11,8 @@ import typer
 
 from corral.cli.asking import AgentAddress, complete_name, document
 from corral.cli.output import JsonFlag, say, say_json
-from corral.config import read_duration
 from corral.errors import UsageError
+from corral.values import read_duration
 
 if TYPE_CHECKING:
     from corral.documents.containers import Programmed

@@ -52,9 +52,6 @@ _ERRNO_SIZE = 4
 
 Result = TypeVar("Result")
 
-# The loop's own threads may all be busy with people's questions, or wait for a name server that does not answer.
-_THREADS = ThreadPoolExecutor(4, thread_name_prefix="netlink")
-
 
 class InterruptedDumpError(Exception):
     """The table changed under a dump, or an answer was lost: begin again."""
@@ -210,15 +207,20 @@ class NetlinkSocket:
 
 
 async def in_thread(call: Callable[[], Result]) -> Result:
-    """What a call in a thread returns. It finishes before it can be cancelled, however often that is tried."""
-    running = asyncio.get_running_loop().run_in_executor(_THREADS, call)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        while not running.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([running])
-        raise
+    """What a call in a thread returns. It finishes before it can be cancelled, however often that is tried.
+
+    The thread is made for it: the loop's own may all be busy with people's questions, or wait for a name server that
+    does not answer.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="netlink") as thread:
+        running = asyncio.get_running_loop().run_in_executor(thread, call)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            while not running.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([running])
+            raise
 
 
 def _raise_error(received: Received) -> None:

@@ -9,6 +9,7 @@ from corral.policy.rules import Policy
 
 def policy_digest(policy: Policy) -> str:
     """Names a policy by its meaning: equal policies have equal digests, however they were written."""
-    # Not `str`: a label may hold anything, and could read like rules of its own.
-    text = "\n".join([f"default {policy.default}", *map(repr, policy.rules)])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    # A label may hold anything: with line ends it could read like rules of its own.
+    rules = [str(rule).replace("\\", "\\\\").replace("\n", "\\n") for rule in policy.rules]
+    text = "\n".join([f"default {policy.default}", *rules])
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]  # JSON can carry half a pair

@@ -8,8 +8,8 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from corral.config import read_duration
 from corral.documents.containers import Containers, Programmed
+from corral.values import read_duration
 
 
 class ContainersView(Protocol):

@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 
 from aiohttp import web
 
-from corral.config import read_duration
 from corral.documents.denied import Denied, DeniedSuggestions
 from corral.errors import UsageError
+from corral.values import read_duration
 
 MOST_SHOWN = 1000
 _SWITCHES = {"true": True, "false": False}

@@ -20,10 +20,11 @@ from corral.cli.policy.history import Former, History, default_directory
 from corral.cli.policy.input import STANDARD_INPUT, PolicyFile, name_of, read_policy
 from corral.cli.policy.network import RancherNetwork, settings_with_credentials
 from corral.cli.policy.text import show_plan
-from corral.config import Settings, read_duration
+from corral.config import Settings
 from corral.daemon.times import rfc3339
 from corral.errors import PolicyError, UsageError
 from corral.policy.document import PolicyDocument
+from corral.values import read_duration
 
 if TYPE_CHECKING:
     from corral.cli.policy.plan import Places
