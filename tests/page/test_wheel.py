@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -28,9 +28,8 @@ def test_the_page_is_in_the_wheel(tmp_path: Path) -> None:
 
 
 def test_a_wheel_is_the_same_made_of_the_sdist_and_made_again(tmp_path: Path) -> None:
-    with tarfile.open(built("sdist", ROOT, tmp_path / "sdist")) as sdist:
-        assert [name for name in sdist.getnames() if "node_modules" in name] == []
-        sdist.extractall(tmp_path / "source", filter="data")
+    sdist = built("sdist", ROOT, tmp_path / "sdist")
+    shutil.unpack_archive(sdist, tmp_path / "source")
     (source,) = (tmp_path / "source").iterdir()
     wheels = [built("wheel", one, tmp_path / name) for one, name in ((ROOT, "direct"), (source, "of-the-sdist"))]
     assert wheels[0].read_bytes() == wheels[1].read_bytes()
