@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
+
+import msgspec
+
 from corral.daemon.logs import configure_logs
 from corral.daemon.recentlog import RECENT, RecentLines
 
@@ -31,6 +36,19 @@ def test_details_are_plain_and_short() -> None:
         "error": "bad",
         "text": "a" * 2000 + "…",
     }
+
+
+def test_what_json_can_not_carry_hides_no_line() -> None:
+    recent = RecentLines()
+    line(recent, "half a pair \ud800", since=-math.inf, label="\udfff")
+    assert msgspec.json.decode(json.dumps(recent.log()))["lines"] == [
+        {
+            "at": "2026-11-23T02:35:15.123Z",
+            "level": "info",
+            "event": "half a pair \\ud800",
+            "details": {"since": "-inf", "label": "\\udfff"},
+        }
+    ]
 
 
 def test_the_configured_log_is_remembered_with_its_level() -> None:

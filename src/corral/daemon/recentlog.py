@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from structlog.typing import EventDict, WrappedLogger
@@ -50,9 +51,10 @@ def _milliseconds(timestamp: str) -> str:
 
 
 def _plain(value: object) -> Plain:
-    if isinstance(value, bool | int | float | None):
+    """What JSON can carry: no infinite number, and no half of a pair, which a label can hold."""
+    if isinstance(value, bool | int | None) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    text = str(value)
+    text = str(value).encode(errors="backslashreplace").decode()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
