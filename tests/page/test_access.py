@@ -29,7 +29,9 @@ VIEWS = {
 
 async def violations(page: Page) -> list[str]:
     await page.evaluate(AXE.read_text())
-    found: list[dict[str, Any]] = (await page.evaluate("axe.run()"))["violations"]
+    found: list[dict[str, Any]] = (await page.evaluate("axe.run({ resultTypes: ['violations'], preload: false })"))[
+        "violations"
+    ]
     return [f"{one['id']} ({one['impact']}): {[node['html'] for node in one['nodes']]}" for one in found]
 
 

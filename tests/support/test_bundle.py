@@ -96,7 +96,8 @@ async def test_it_has_what_is_asked_for() -> None:
     contents = json.loads(files.pop(CONTENTS))
     assert contents["files"] == list(files)
     wanted = {"doctor.json", "versions.json", "settings.json", "state.json", "policy.json", "log.json", "metrics.txt"}
-    assert wanted | {"ruleset-desired.nft", "ruleset-installed.nft", "topology.json"} <= set(files)
+    wanted |= {"ruleset-desired.nft", "ruleset-installed.nft", "topology.json"}
+    assert wanted <= set(files), contents["missing"]
     assert json.loads(files["settings.json"])["variables_set"] == ["CORRAL_MODE"]
     assert json.loads(files["versions.json"])["packages"]["pyroute2"].startswith("0.")
     assert json.loads(files["state.json"])["inventory"]["local_endpoints"] == 4
