@@ -28,6 +28,11 @@ class Found:
     suggestions: tuple[str, ...] = ()
     absent: tuple[Container, ...] = ()
 
+    @property
+    def hint(self) -> str:
+        """The end of an error's sentence: what may have been meant."""
+        return f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
+
 
 def find_endpoints(name: str, endpoints: Mapping[Address, Endpoint], containers: Mapping[str, Container]) -> Found:
     """Resolve a name; letter case does not matter."""

@@ -181,8 +181,7 @@ class ContainerReport:
         here = {address: endpoints[address] for address in local if address in endpoints}
         every = self._desk.inventory.containers
         known = {uuid: every[uuid] for one in here.values() for uuid in one.containers if uuid in every}
-        near = find_endpoints(name, here, known).suggestions
-        return f"; did you mean {' or '.join(near)}?" if near else ""
+        return find_endpoints(name, here, known).hint
 
     def _trouble(self) -> str | None:
         """Why nothing can be relied on at present."""

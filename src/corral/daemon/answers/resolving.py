@@ -118,8 +118,7 @@ def _labels_seen(form: Form, endpoint: Endpoint) -> object:
 def _no_endpoint(name: str, found: Found, left_out: Sequence[str]) -> str:
     if left_out:
         return f"{name} has no endpoint: {_listed(left_out)}"
-    hint = f"; did you mean {' or '.join(found.suggestions)}?" if found.suggestions else ""
-    return f"no endpoint is called {name!r}; an address, a container's name or uuid, or stack/service{hint}"
+    return f"no endpoint is called {name!r}; an address, a container's name or uuid, or stack/service{found.hint}"
 
 
 def _listed(sentences: Sequence[str]) -> str:
