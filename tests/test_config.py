@@ -33,6 +33,43 @@ def test_defaults() -> None:
     assert not settings.has_credentials
 
 
+def test_health_checks_from_elsewhere_are_answered_only_if_told() -> None:
+    assert load_settings({}).health_listen is None
+    assert load_settings({"CORRAL_HEALTH_LISTEN": ""}).health_listen is None
+    told = load_settings({"CORRAL_HEALTH_LISTEN": "0.0.0.0:8798"}).health_listen
+    assert told is not None
+    assert (told.host, told.port) == ("0.0.0.0", 8798)  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("listen", "health", "allowed"),
+    [
+        ("127.0.0.1:8799", "127.0.0.1:8799", False),
+        ("127.0.0.1:8799", "0.0.0.0:8799", False),
+        ("0.0.0.0:8799", "10.0.0.7:8799", False),
+        ("[::1]:8799", "[::]:8799", False),
+        ("127.0.0.1:8799", "10.0.0.7:8799", True),
+        ("127.0.0.1:8799", "127.0.0.1:8798", True),
+        ("127.0.0.1:0", "127.0.0.1:0", True),
+    ],
+)
+def test_the_two_listeners_are_two(listen: str, health: str, allowed: bool) -> None:
+    given = {"CORRAL_LISTEN": listen, "CORRAL_HEALTH_LISTEN": health}
+    if allowed:
+        assert load_settings(given).health_listen == health
+        return
+    with pytest.raises(UsageError) as refused:
+        load_settings(given)
+    assert str(refused.value) == (
+        f"CORRAL_HEALTH_LISTEN: '{health}' given; another port than that of CORRAL_LISTEN ({listen}) is allowed"
+    )
+
+
+def test_a_bad_listener_hides_nothing_of_the_other() -> None:
+    with pytest.raises(UsageError, match=r"CORRAL_LISTEN: 'x' given.*CORRAL_HEALTH_LISTEN: 'y' given"):
+        load_settings({"CORRAL_LISTEN": "x", "CORRAL_HEALTH_LISTEN": "y"})
+
+
 def test_a_flag_wins_over_a_variable() -> None:
     environment = {"CORRAL_MODE": "off", "CORRAL_LOG_LEVEL": "debug"}
     settings = load_settings(environment, {"mode": "audit", "log_level": None})
@@ -70,6 +107,7 @@ def test_an_unknown_variable_names_the_nearest() -> None:
         ("CORRAL_MODE", "on", "'enforce', 'audit' or 'off'"),
         ("CORRAL_LISTEN", "8799", "host:port is allowed"),
         ("CORRAL_LISTEN", "127.0.0.1:99999", "host:port is allowed"),
+        ("CORRAL_HEALTH_LISTEN", "8798", "host:port is allowed"),
         ("CORRAL_STALE_AFTER", "10", "500ms, 30s, 10m"),
         ("CORRAL_STALE_AFTER", "99999999999999d", "at most 999999999d"),
         ("CORRAL_STALE_AFTER", "9" * 400 + "s", "at most 999999999d"),

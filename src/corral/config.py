@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from corral.errors import UsageError
 from corral.values import DEFAULT_LISTEN, Listen, parse_duration, parse_listen
@@ -42,6 +42,10 @@ def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+def _listen_if_any(value: object) -> Listen | None:
+    return None if value is None else parse_listen(value)
+
+
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -65,6 +69,7 @@ class Settings(BaseModel):
     rancher_secret_key: SecretStr | None = None
     ca_file: Path | None = None
     listen: Annotated[Listen, BeforeValidator(parse_listen)] = DEFAULT_LISTEN
+    health_listen: Annotated[Listen | None, BeforeValidator(_listen_if_any)] = None
     mode: Mode = Mode.ENFORCE
     unknown_endpoints: Literal["default", "allow"] = "default"
     on_stale: Literal["keep", "open"] = "keep"
@@ -89,6 +94,14 @@ class Settings(BaseModel):
     def _readable(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
             raise ValueError("the path of a PEM file is allowed; there is none here")
+        return value
+
+    @field_validator("health_listen")
+    @classmethod
+    def _beside(cls, value: Listen | None, info: ValidationInfo) -> Listen | None:
+        listen = info.data.get("listen")
+        if value is not None and listen is not None and value.meets(listen):
+            raise ValueError(f"another port than that of CORRAL_LISTEN ({listen}) is allowed")
         return value
 
     @property

@@ -12,6 +12,7 @@ from corral.errors import UsageError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to be told apart, not to listen on
 
 
 class Listen(str):
@@ -26,6 +27,14 @@ class Listen(str):
     @property
     def port(self) -> int:
         return int(self.rpartition(":")[2])
+
+    def meets(self, other: Listen) -> bool:
+        """Whether nobody can listen on both: they have one port, and one host, or either is every host.
+
+        Port 0 is another one each time.
+        """
+        one_host = self.host == other.host or not _ANY_HOST.isdisjoint((self.host, other.host))
+        return self.port == other.port != 0 and one_host
 
 
 DEFAULT_LISTEN = Listen("127.0.0.1:8799")

@@ -11,12 +11,16 @@ import typer
 
 from corral.config import load_settings
 from corral.daemon.collector import spare_the_start
+from corral.dataplane.host.capability import raise_net_admin
 
 
 def agent(
     metadata_url: Annotated[str | None, typer.Option(help="Metadata service.", show_default=False)] = None,
     ca_file: Annotated[str | None, typer.Option(help="PEM bundle for a Rancher server with its own CA.")] = None,
     listen: Annotated[str | None, typer.Option(help="Health endpoint, host:port.")] = None,
+    health_listen: Annotated[
+        str | None, typer.Option(help="host:port for health checks from elsewhere.", show_default=False)
+    ] = None,
     mode: Annotated[str | None, typer.Option(help="enforce, audit (count and report, drop nothing) or off.")] = None,
     unknown_endpoints: Annotated[str | None, typer.Option(help="default or allow.")] = None,
     on_stale: Annotated[str | None, typer.Option(help="keep or open.")] = None,
@@ -34,6 +38,7 @@ def agent(
         "metadata_url": metadata_url,
         "ca_file": ca_file,
         "listen": listen,
+        "health_listen": health_listen,
         "mode": mode,
         "unknown_endpoints": unknown_endpoints,
         "on_stale": on_stale,
@@ -46,12 +51,19 @@ def agent(
     _stop_until_the_loop_listens()
     settings = load_settings(os.environ, flags)
     spare_the_start()
+    raise_net_admin()
     from corral.daemon.agent import run_agent  # noqa: PLC0415 - commands that ask an agent do without the daemon
 
     run_agent(settings)
 
 
 def _stop_until_the_loop_listens() -> None:
-    """Imports take a second. As process 1 of a container, nobody would heed a signal meanwhile."""
+    """Imports take a second, and another agent may have to end first.
+
+    As process 1 of a container, nobody would heed a signal meanwhile; elsewhere one that only asks for something would
+    end the process.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

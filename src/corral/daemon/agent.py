@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 
 import structlog
 import uvloop
@@ -35,9 +35,11 @@ from corral.daemon.recentlog import RECENT
 from corral.daemon.rulehits import RuleHitsReport
 from corral.daemon.selfcheck import SelfCheck
 from corral.daemon.watch import watch_bridge, watch_foreign_changes
+from corral.daemon.watchdog import Watchdog
 from corral.dataplane.base import Dataplane
 from corral.dataplane.flows.flowlog import FlowLog
 from corral.dataplane.kernel import KernelDataplane
+from corral.dataplane.seat import Holder, take_seat
 from corral.errors import DataplaneError
 from corral.nft.tracker import Tracker
 from corral.policy.enforcement import Enforcement
@@ -50,6 +52,7 @@ from corral.web.connections import connections_routes
 from corral.web.containers import containers_routes
 from corral.web.denied import denied_routes
 from corral.web.eventstream import events_routes
+from corral.web.health import serve_health
 from corral.web.hosts import hosts_routes
 from corral.web.log import log_routes
 from corral.web.matrix import matrix_routes
@@ -64,20 +67,45 @@ PAUSE_AFTER_ERROR = 10.0
 
 
 def run_agent(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises UsageError for a setting that turns out to be unusable."""
+    """Run until SIGTERM or SIGINT, as soon as no other agent does here.
+
+    Raises UsageError for a setting that turns out to be unusable.
+    """
     levels = configure_logs(settings.log_format, settings.log_level)
     # A thread that computes (see `selfcheck`) hands over to the loop after so many seconds, not after 5 ms each time.
     sys.setswitchinterval(0.0005)
     factory = uvloop.new_event_loop if settings.loop == "uvloop" else None
-    asyncio.Runner(loop_factory=factory).run(_serve(settings, levels))
+    with _seat():
+        asyncio.Runner(loop_factory=factory).run(_serve(settings, levels))
     # All is closed. A name look-up that hangs in a thread would hold up the exit for as long as the resolver tries.
     sys.stderr.flush()
     os._exit(0)
 
 
+def _seat() -> AbstractContextManager[object]:
+    """What keeps other agents waiting as long as the context lasts."""
+    try:
+        return take_seat(_tell_of)
+    except DataplaneError as error:
+        log.warning("nothing keeps another agent from starting here", error=str(error))
+        return nullcontext()
+
+
+def _tell_of(holder: Holder | None) -> None:
+    who = {"pid": holder.pid, "uid": holder.uid} if holder else {}
+    log.warning("another agent is at work in this network namespace: waiting until it ends", **who)
+
+
 async def _serve(settings: Settings, levels: LevelSwitch) -> None:
     async with KernelDataplane() as dataplane:
-        agent = Agent(settings, dataplane, FlowLog(), loaded=spare_what_is_loaded, switch_level=levels.toggle)
+        agent = Agent(
+            settings,
+            dataplane,
+            FlowLog(),
+            loaded=spare_what_is_loaded,
+            switch_level=levels.toggle,
+            watchdog=Watchdog().run,
+        )
         await agent.run()
 
 
@@ -92,7 +120,7 @@ class Agent:
     """One agent.
 
     `started` is called with the health endpoint's port once it listens, `loaded` after each document, `switch_level`
-    on SIGUSR1.
+    on SIGUSR1. `watchdog` runs beside the other tasks, and ends the process when their loop hangs.
     """
 
     def __init__(
@@ -104,10 +132,12 @@ class Agent:
         started: Callable[[int], None] | None = None,
         loaded: Callable[[], None] = lambda: None,
         switch_level: Callable[[], None] = lambda: None,
+        watchdog: Duty | None = None,
     ) -> None:
         enforce = settings.mode is not Mode.OFF
         self.facts = Facts(mode_off=not enforce, bridge_error=BRIDGE_NOT_CHECKED if enforce else None)
         self.tracker = Tracker()
+        self.health_port: int | None = None
         self._bridge_woken = asyncio.Event()
         self.desk = GuardedDesk(
             self.tracker,
@@ -134,6 +164,7 @@ class Agent:
         self._started = started
         self._loaded = loaded
         self._switch_level = switch_level
+        self._watchdog = watchdog
         self._stop = asyncio.Event()
         self._metadata = SourceStatus("metadata", on_change=self._metadata_turned)
         self._events = SourceStatus("events", on_change=self._events_turned)
@@ -148,9 +179,7 @@ class Agent:
         self._handle_signals()
         duties = self._duties()
         async with AsyncExitStack() as stack:
-            listen = self._settings.listen
-            app = build_app(self._report(), listen.host, self._routes())
-            port = await stack.enter_async_context(serve(app, listen.host, listen.port))
+            port = await self._listen(stack)
             stack.callback(self._hub.close)
             if self._settings.mode is not Mode.OFF:
                 await self._denials.open()  # before the first commit: it loads the module that the table's rules need
@@ -164,6 +193,15 @@ class Agent:
             except* _StopError:
                 pass
         await self._leave()
+
+    async def _listen(self, stack: AsyncExitStack) -> int:
+        """Listen as long as the stack lasts; the health endpoint's port."""
+        report, listen, health = self._report(), self._settings.listen, self._settings.health_listen
+        app = build_app(report, listen.host, self._routes())
+        port = await stack.enter_async_context(serve(app, listen.host, listen.port))
+        if health is not None:
+            self.health_port = await stack.enter_async_context(serve_health(report, health))
+        return port
 
     async def _stopped(self) -> None:
         await self._stop.wait()
@@ -189,6 +227,8 @@ class Agent:
             duties["foreign changes"] = lambda: watch_foreign_changes(self._dataplane, self.engine)
         if settings.has_credentials:
             duties["events"] = self._event_feed().run
+        if self._watchdog is not None:
+            duties["watchdog"] = self._watchdog
         return duties
 
     def _event_feed(self) -> EventFeed:

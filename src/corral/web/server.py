@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -15,6 +16,8 @@ from corral.web.views import AgentView, Which
 
 VIEW: web.AppKey[AgentView] = web.AppKey("view")
 Routes = list[web.RouteDef]
+# What an address that can not be listened on gives. ValueError: a host that is no name, such as `a..b`.
+UNUSABLE = (OSError, ValueError, OverflowError)
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -44,26 +47,41 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[int
         site = web.TCPSite(runner, host, port, reuse_address=True)
         try:
             await site.start()
-        except (OSError, ValueError, OverflowError) as error:  # ValueError: a host that is no name, such as `a..b`
-            reason = (isinstance(error, OSError) and error.strerror) or error
-            raise UsageError(f"CORRAL_LISTEN: can not listen on {host}:{port}: {reason}") from error
+        except UNUSABLE as error:
+            raise can_not_listen("CORRAL_LISTEN", host, port, error) from error
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
 
+def can_not_listen(setting: str, host: str, port: int, error: Exception) -> UsageError:
+    """What to raise for an address that the setting names."""
+    reason = (isinstance(error, OSError) and error.strerror) or error
+    return UsageError(f"{setting}: can not listen on {host}:{port}: {reason}")
+
+
 def _guard(listen_host: str) -> Middleware:
-    """Only GET and HEAD, and only for a Host that is us: a page that rebinds its name to loopback is refused."""
+    """Only GET and HEAD, only from here, and only for a Host that is us: a name rebound to loopback is refused."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method not in {"GET", "HEAD"}:
             raise web.HTTPMethodNotAllowed(request.method, ["GET", "HEAD"])
+        if not _comes_from_here(request.transport):
+            raise web.HTTPForbidden(text="loopback is asked from another machine or container")
         if not _is_us(request.host, listen_host):
             raise web.HTTPForbidden(text=f"Host {request.host!r} is neither loopback nor the listen address")
         return await handler(request)
 
     return guard
+
+
+def _comes_from_here(transport: asyncio.Transport | None) -> bool:
+    """Not so where the sysctl route_localnet of the bridge is on: then containers reach the host's loopback."""
+    ours, peer = (transport and transport.get_extra_info(name) for name in ("sockname", "peername"))
+    if not ours or not peer:  # it has gone
+        return False
+    return ipaddress.ip_address(peer[0]).is_loopback or not ipaddress.ip_address(ours[0]).is_loopback
 
 
 def _is_us(host_header: str, listen_host: str) -> bool:

@@ -16,8 +16,8 @@ AgentState = Literal["this", "running", "unhealthy", "unknown", "missing"]
 HOW = (
     "From Rancher's metadata, for agents do not talk to each other: an agent's container is one with the label "
     f"{AGENT_LABEL}=true, or of a service that has such a one, and it is as well as Rancher's health check of it says, "
-    "which asks its /readyz. That is some seconds old; which policy the others hold, and agents that Rancher did not "
-    "start, it does not tell."
+    "which asks whether it lives, not whether it is ready. That is some seconds old; which policy the others hold, and "
+    "agents that Rancher did not start, it does not tell."
 )
 UNRECOGNISED = (
     f" No container of this host has the label, though this agent runs here: without a label {AGENT_LABEL}=true on "
