@@ -15,6 +15,8 @@ from corral.cli.bundle import write_privately
 from corral.errors import UsageError
 from tests.kernel.namespaces import Namespace
 
+from .terminal import session
+
 
 def run(namespace: Namespace, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     with namespace.entered():
@@ -42,6 +44,24 @@ async def test_a_bundle_without_an_agent(tmp_path: Path) -> None:
         forced = await asyncio.to_thread(run, namespace, output, "--force", "--anonymous")
         assert forced.returncode == 0
         assert "without doctor.json: left out" in forced.stdout
+
+
+def test_a_bundle_through_a_pipe(tmp_path: Path) -> None:
+    """As from a container, whose file system is read-only."""
+    command = [sys.executable, "-m", "corral", "bundle", "--agent", "127.0.0.1:1", "--output", "-"]
+    environment = {**os.environ, "CORRAL_METADATA_URL": "http://127.0.0.1:1/x"}
+    ran = subprocess.run(["unshare", "--net", *command], env=environment, capture_output=True, check=False)  # noqa: S603, S607
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.startswith(b"-: 5 files, ")
+    (tmp_path / "bundle.tar.gz").write_bytes(ran.stdout)
+    with tarfile.open(tmp_path / "bundle.tar.gz") as archive:
+        assert "corral-bundle/doctor.json" in archive.getnames()
+
+
+async def test_a_bundle_is_nothing_for_a_terminal() -> None:
+    async with session("bundle", "--output", "-", variables={}) as running:
+        assert await running.ends() == 2
+        assert "standard output is a terminal" in running.printed
 
 
 def test_a_file_is_whole_and_private(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ def namespace() -> Iterator[Namespace]:
         yield created
 
 
+async def test_whether_tagged_frames_are_looked_into(namespace: Namespace) -> None:
+    namespace.run("sysctl --quiet --write net.bridge.bridge-nf-filter-vlan-tagged=1")
+    assert await bridge_filtering("br0") == BridgeFiltering(ipv4=False, ipv6=False, tagged=True)
+
+
 @pytest.mark.usefixtures("namespace")
 async def test_the_switches_of_one_bridge() -> None:
     assert await bridge_filtering("br0") == BridgeFiltering(ipv4=False, ipv6=False)

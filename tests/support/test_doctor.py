@@ -33,7 +33,7 @@ GOOD = Findings(
     network=NetworkSeen("ipsec", "docker0", ("10.42.0.0/16",)),
     policy=PolicySeen(is_set=True, default="deny", rules=2),
     api=ApiSeen("http://rancher/v2-beta", None, clock=999.0),
-    bridge=BridgeFiltering(ipv4=True, ipv6=True),
+    bridge=BridgeFiltering(ipv4=True, ipv6=True, tagged=True),
     tracking=Tracking(10, 100),
     redirects=Redirects(bridge=False, everywhere=False),
 )
@@ -54,7 +54,7 @@ def test_a_good_host() -> None:
     ("name", "changes", "outcome", "found", "remedy"),
     [
         ("settings", {"settings_error": "CORRAL_MODE: 'x' given"}, "problem", "CORRAL_MODE", "does not start"),
-        ("privileges", {"privileged": False}, "problem", "lacks", "--cap-add NET_ADMIN"),
+        ("privileges", {"privileged": False, "privilege_remedy": "grant it"}, "problem", "lacks", "grant it"),
         ("privileges", {"privileged": None}, "unknown", "can not be read", "/proc"),
         ("kernel", {"inabilities": Unread("no nftables")}, "unknown", "no nftables", "CAP_NET_ADMIN"),
         ("kernel", {"inabilities": (Inability("maps", "EINVAL"),)}, "problem", "refuses maps: EINVAL", "kernel"),
@@ -72,7 +72,7 @@ def test_a_good_host() -> None:
         ("bridge filtering", {"bridge": BridgeFiltering(False, False)}, "problem", "docker0", "nf_call_iptables 1"),
         (
             "bridge filtering",
-            {"bridge": BridgeFiltering(False, False, everywhere_ipv4=True)},
+            {"bridge": BridgeFiltering(False, False, everywhere_ipv4=True, tagged=True)},
             "ok",
             "bridge-nf-call-iptables",
             None,
@@ -140,6 +140,12 @@ def test_each_reason_and_each_inability_is_one_finding() -> None:
     assert [seen["found"] for seen in of(two, "agent")] == ["a", "b"]
     inabilities = (Inability("a", "x"), Inability("b", "y"))
     assert len(of(replace(GOOD, inabilities=inabilities), "kernel")) == 2
+
+
+def test_tagged_frames_that_nobody_looks_into_are_one_more_finding() -> None:
+    filtering, tagged = of(replace(GOOD, bridge=BridgeFiltering(ipv4=True, ipv6=True)), "bridge filtering")
+    assert (filtering["outcome"], tagged["outcome"]) == ("ok", "warning")
+    assert "bridge-nf-filter-vlan-tagged=1" in (tagged["remedy"] or "")
 
 
 def test_what_is_not_fine_comes_with_a_remedy() -> None:

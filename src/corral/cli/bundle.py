@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,12 +14,16 @@ import typer
 
 from corral.cli.asking import AgentAddress
 from corral.cli.doctor import client_of, readable_settings
-from corral.cli.output import say
+from corral.cli.output import say_parts
+from corral.dataplane.host.capability import raise_net_admin
 from corral.errors import UsageError
+
+# From a container, whose file system is read-only: `docker exec … corral bundle --output - >FILE`.
+PIPED = Path("-")
 
 
 def bundle(
-    output: Annotated[Path, typer.Option(help="Where to write it.")] = Path("corral-bundle.tar.gz"),
+    output: Annotated[Path, typer.Option(help="Where to write it; - for a pipe.")] = Path("corral-bundle.tar.gz"),
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Pseudonyms for names and addresses.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     agent: AgentAddress = None,
@@ -26,18 +31,25 @@ def bundle(
     """Pack what a maintainer needs to see, without secrets, in less than 5 MB. Works without an agent, too."""
     from corral.support import bundle as bundling  # noqa: PLC0415 - `--help` does without the daemon
 
-    if output.exists() and not force:
+    piped = output == PIPED
+    if piped and sys.stdout.isatty():
+        raise UsageError("--output: standard output is a terminal; a file is allowed, or a pipe")
+    if not piped and output.exists() and not force:
         raise _is_there(output)
+    raise_net_admin()
     settings, error = readable_settings(agent)
     gathered = asyncio.run(bundling.gather(settings, client_of(settings), error, os.environ))
     clean = bundling.redacted(gathered, settings)
     if anonymous:
         clean = bundling.anonymous(clean, settings)
     packed = bundling.pack(clean, int(time.time()))
-    write_privately(output, packed, overwrite=force)
-    say(f"{output}: {len(clean.files)} files, {len(packed)} bytes; read them before you give them away")
-    for name, why in clean.missing.items():
-        say(f"  without {name}: {why}")
+    if piped:
+        sys.stdout.buffer.write(packed)
+    else:
+        write_privately(output, packed, overwrite=force)
+    lines = [f"{output}: {len(clean.files)} files, {len(packed)} bytes; read them before you give them away"]
+    for line in [*lines, *(f"  without {name}: {why}" for name, why in clean.missing.items())]:
+        say_parts((line, ""), error=piped)
 
 
 def write_privately(path: Path, data: bytes, *, overwrite: bool) -> None:

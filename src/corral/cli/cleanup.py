@@ -10,6 +10,7 @@ import typer
 
 from corral.cli.asking import AgentAddress
 from corral.cli.output import say
+from corral.dataplane.host.capability import raise_net_admin
 from corral.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def cleanup(
     Exit status 1 when a running agent puts the table back. With --legacy it removes what other managers have left,
     once corral's table is in force here; exit status 1 when it is not, or when something stays.
     """
+    raise_net_admin()
     if legacy:
         from corral.cli.legacy import clean_legacy  # noqa: PLC0415 - `--help` does without it
 

@@ -12,6 +12,7 @@ import corral
 from corral.cli.asking import AgentAddress
 from corral.cli.output import JsonFlag, say, say_json
 from corral.config import Settings, load_settings
+from corral.dataplane.host.capability import raise_net_admin
 from corral.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def doctor(agent: AgentAddress = None, as_json: JsonFlag = False) -> None:
 
     Run it in the host's network namespace with CAP_NET_ADMIN. It changes nothing, and works without an agent.
     """
+    raise_net_admin()
     found = asyncio.run(examination(agent))
     if as_json:
         say_json(found)

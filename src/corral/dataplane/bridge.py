@@ -20,6 +20,8 @@ from corral.errors import DataplaneError, UnsupportedError
 
 _SWITCHES = Path("/proc/sys/net/bridge")  # there only while br_netfilter is loaded
 
+_EVERYWHERE = ("call-iptables", "call-ip6tables", "filter-vlan-tagged")
+
 # Unknown; empty; too long.
 _NO_SUCH_NAME = frozenset({errno.ENODEV, errno.EINVAL, errno.ERANGE})
 
@@ -31,13 +33,15 @@ _NO_PRIVILEGE = "the bridge's switch can not be set: this process needs the capa
 class BridgeFiltering:
     """`ipv4` and `ipv6`: the bridge's own switches, None when the kernel has no br_netfilter (or has not loaded it).
 
-    `everywhere_*`: the switches of the whole network namespace (net.bridge.bridge-nf-call-*).
+    `everywhere_*`: the switches of the whole network namespace (net.bridge.bridge-nf-call-*). `tagged`: whether frames
+    with a VLAN tag are looked into; a receiver without VLANs takes those of VLAN 0 like any other.
     """
 
     ipv4: bool | None
     ipv6: bool | None
     everywhere_ipv4: bool = False
     everywhere_ipv6: bool = False
+    tagged: bool = False
 
     @property
     def supported(self) -> bool:
@@ -105,7 +109,7 @@ def _bridge_attributes(payload: bytes) -> Any:
 
 def _filtering(switches: Any) -> BridgeFiltering:
     try:
-        everywhere = _everywhere("bridge-nf-call-iptables"), _everywhere("bridge-nf-call-ip6tables")
+        everywhere = [_everywhere(f"bridge-nf-{name}") for name in _EVERYWHERE]
     except FileNotFoundError:
         return BridgeFiltering(None, None)
     return BridgeFiltering(bool(switches.get_attr(_IPV4)), bool(switches.get_attr(_IPV6)), *everywhere)

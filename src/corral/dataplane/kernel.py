@@ -28,6 +28,7 @@ from corral.dataplane.batch import Batch, Committed, Refused, Unconfirmed
 from corral.dataplane.codec import Message, encode, takes_long
 from corral.dataplane.decode import TableDecoder, counter_values
 from corral.dataplane.elements import unpack
+from corral.dataplane.host.capability import remedy_for_lack
 from corral.dataplane.messages import (
     FAMILY,
     HEADER,
@@ -66,14 +67,10 @@ _ELEMENTS_SET = 2  # NFTA_SET_ELEM_LIST_SET
 
 _WAITING: frozenset[type[Operation]] = frozenset({DeleteChain, DeleteSet, DeleteTable})
 
-_NO_PRIVILEGE = (
-    "the kernel refuses nftables to this process: it needs the capability CAP_NET_ADMIN (--cap-add NET_ADMIN)"
-)
 _NO_NFTABLES = "the kernel has no nftables: load the module nf_tables, or use a kernel with CONFIG_NF_TABLES"
 _NO_INET = "the kernel has no nftables tables of family inet (CONFIG_NF_TABLES_INET)"
+_NO_PRIVILEGE = frozenset({errno.EPERM, errno.EACCES})
 _UNSUPPORTED = {
-    errno.EPERM: _NO_PRIVILEGE,
-    errno.EACCES: _NO_PRIVILEGE,
     errno.EOPNOTSUPP: _NO_NFTABLES,
     errno.EPROTONOSUPPORT: _NO_NFTABLES,
     errno.EAFNOSUPPORT: _NO_INET,
@@ -327,17 +324,25 @@ def _not_sent(error: OSError, size: int) -> DataplaneError:
 
 
 def _failure(number: int, what: str) -> DataplaneError:
-    if number in _UNSUPPORTED:
-        return UnsupportedError(_UNSUPPORTED[number], errno=number)
-    return DataplaneError(f"{what}: {errno_name(number)}", errno=number)
+    return _unsupported(number) or DataplaneError(f"{what}: {errno_name(number)}", errno=number)
+
+
+def _unsupported(number: int) -> UnsupportedError | None:
+    """The error for what this kernel can not do, or does not let this process do; None when that is not it."""
+    if number in _NO_PRIVILEGE:
+        lack = (
+            f"the kernel refuses nftables to this process: it needs the capability CAP_NET_ADMIN; {remedy_for_lack()}"
+        )
+        return UnsupportedError(lack, errno=number)
+    return UnsupportedError(_UNSUPPORTED[number], errno=number) if number in _UNSUPPORTED else None
 
 
 def _refused(refused: Refused, messages: list[Message], transaction: Transaction) -> DataplaneError:
     message = None if refused.message is None else messages[refused.message]
     operation = None if message is None else transaction.operations[message.operation]
     # EOPNOTSUPP and the like against another operation are about its values, not about the kernel.
-    if isinstance(operation, AddTable | None) and refused.errno in _UNSUPPORTED:
-        return UnsupportedError(_UNSUPPORTED[refused.errno], errno=refused.errno)
+    if isinstance(operation, AddTable | None) and (unsupported := _unsupported(refused.errno)):
+        return unsupported
     explanation = refused.text
     if message is not None and isinstance(operation, AddElements | DeleteElements | AddVerdicts | DeleteVerdicts):
         explanation = " ".join(filter(None, [_refused_element(refused, message), explanation]))

@@ -40,8 +40,7 @@ def _privileges(findings: Findings) -> Iterator[Found]:
     elif findings.privileged is None:
         yield "unknown", "the capabilities of this process can not be read", "see that /proc is mounted"
     else:
-        remedy = "run this as root, or in a container with --cap-add NET_ADMIN and the host's network"
-        yield "problem", "this process lacks the capability CAP_NET_ADMIN", remedy
+        yield "problem", "this process lacks the capability CAP_NET_ADMIN", findings.privilege_remedy
 
 
 def _kernel(findings: Findings) -> Iterator[Found]:
@@ -197,6 +196,9 @@ def _bridge(findings: Findings) -> Iterator[Found]:
     else:
         how = "its own switch" if filtering.ipv4 else "net.bridge.bridge-nf-call-iptables"
         yield "ok", f"bridge {network.bridge} passes its packets to the IP hooks, by {how}", None
+        if not filtering.tagged:
+            found = "packets in frames with a VLAN tag are not judged, and containers that may make raw packets can tag"
+            yield "warning", found, "run `sysctl -w net.bridge.bridge-nf-filter-vlan-tagged=1`, or drop their NET_RAW"
 
 
 def _forwarding(findings: Findings) -> Iterator[Found]:

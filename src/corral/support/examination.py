@@ -16,9 +16,10 @@ from corral.config import Settings
 from corral.daemon.desk import Desk
 from corral.daemon.facts import Facts
 from corral.dataplane.bridge import bridge_filtering
+from corral.dataplane.host.capability import may_administrate, remedy_for_lack
 from corral.dataplane.host.foreign import foreign_chains, foreign_tables
 from corral.dataplane.host.ipsets import ipset_names
-from corral.dataplane.host.sysctls import forwarding, may_administrate, redirects, tracking
+from corral.dataplane.host.sysctls import forwarding, redirects, tracking
 from corral.dataplane.host.trial import inabilities
 from corral.dataplane.host.xtables import legacy_chains
 from corral.dataplane.kernel import KernelDataplane
@@ -77,6 +78,7 @@ async def _with_kernel(findings: Findings) -> Findings:
     return replace(
         findings,
         privileged=may_administrate(),
+        privilege_remedy=remedy_for_lack(),
         inabilities=await _read(inabilities()),
         table=await see_table(),
         bridge=await _read(bridge_filtering(network.bridge)) if network else None,

@@ -91,6 +91,7 @@ class Findings:
     now: float
     settings_error: str | None = None
     privileged: bool | None = True
+    privilege_remedy: str = ""
     inabilities: Maybe[tuple[Inability, ...]] = ()
     table: Maybe[TableSeen | None] = None
     agent: Maybe[AgentSeen | None] = None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corral.dataplane.host.sysctls import Redirects, forwarding, may_administrate, redirects, tracking
+from corral.dataplane.host.sysctls import Redirects, forwarding, redirects, tracking
 from tests.kernel.namespaces import Namespace
 
 
@@ -38,14 +38,3 @@ def test_tracking() -> None:
 def test_what_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("corral.dataplane.host.sysctls._SETTINGS", tmp_path)
     assert (forwarding(), tracking(), redirects("br0")) == (None, None, None)
-
-
-def test_the_capability(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert may_administrate() is True
-    status = tmp_path / "status"
-    monkeypatch.setattr("corral.dataplane.host.sysctls._STATUS", status)
-    assert may_administrate() is None
-    status.write_text("Name:\tx\nCapEff:\t0000000000000fff\n")
-    assert may_administrate() is False
-    status.write_text("Name:\tx\nCapEff:\t0000000000001000\n")
-    assert may_administrate() is True

@@ -1,4 +1,4 @@
-"""What the kernel's files say of this network namespace and this process; None where there is no such file."""
+"""What the kernel's files say of this network namespace; None where there is no such file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SETTINGS = Path("/proc/sys/net")
-_STATUS = Path("/proc/thread-self/status")  # capabilities are a thread's
-_CAP_NET_ADMIN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +44,6 @@ def redirects(bridge: str) -> Redirects | None:
     """Whether the host sends ICMP redirects to the containers of a bridge."""
     own, everywhere = (_number(f"ipv4/conf/{name}/send_redirects") for name in (bridge, "all"))
     return None if own is None or everywhere is None else Redirects(own != 0, everywhere != 0)
-
-
-def may_administrate() -> bool | None:
-    """Whether this process has the capability CAP_NET_ADMIN."""
-    try:
-        lines = _STATUS.read_text().splitlines()
-    except OSError:
-        return None
-    effective = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
-    return bool(int(effective, 16) >> _CAP_NET_ADMIN & 1)
 
 
 def _number(setting: str) -> int | None:
