@@ -30,10 +30,10 @@ SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 endif
 
 .PHONY: stale
-.PHONY: help demo page test bench soak fuzz lint style types imports format reference docs lock clean
+.PHONY: help demo page test test-docker bench soak fuzz lint style types imports format image reproducible packages catalog release reference docs lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/runtime.stamp ## Run the sandbox: a small Rancher, real agents, real packets (no root needed)
 	@$(BIN)/corral demo --yes
@@ -58,9 +58,18 @@ test: $(VENV)/dev.stamp $(PAGE) ## Run every test (needs root for network namesp
 	@{ command -v iptables-legacy && command -v ipset; } >/dev/null || tools/apt-install iptables ipset
 	@command -v conntrack >/dev/null || tools/apt-install conntrack
 	@command -v chromium >/dev/null || tools/apt-install chromium
+	@command -v systemd-analyze >/dev/null || tools/apt-install systemd
 	@ldconfig -p | grep libatomic.so.1 >/dev/null || tools/apt-install libatomic1 # of what drives the browser
 	@echo "Random tests start from seed $(SEED): \`make SEED=$(SEED) test\` repeats them."
 	@$(BIN)/python -m pytest --hypothesis-seed=$(SEED)
+
+# On a host of their own, which is a few namespaces of this machine: TESTS=tests/docker/test_policy.py runs some of them.
+test-docker: image ## Test the image and the stack with a real Docker engine (needs root; installs Docker by apt)
+	@{ command -v dockerd && command -v tini; } >/dev/null || tools/apt-install docker.io
+	@command -v docker-compose >/dev/null || tools/apt-install docker-compose
+	@{ command -v nft && command -v ip; } >/dev/null || tools/apt-install nftables iproute2
+	@{ command -v iptables-legacy && command -v ipset; } >/dev/null || tools/apt-install iptables ipset
+	@$(BIN)/python -m tests.docker $(or $(TESTS),tests/docker)
 
 bench: $(VENV)/dev.stamp ## Measure the compiler and the kernel path
 	@$(BIN)/python -m tests.bench
@@ -92,16 +101,38 @@ format: $(VENV)/dev.stamp ## Put the source into its format, and fix what ruff c
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+# BASE_IMAGE and BASE_DIGEST name another base; without a registry it is made by debootstrap.
+image: $(VENV)/dev.stamp $(PAGE) ## Build the image into build/image, with its bill of materials and what each part costs
+	@tools/engine $(BIN)/python -m tools.image
+
+reproducible: image ## Build the image again, elsewhere and from scratch, and compare the layers
+	@tools/engine $(BIN)/python -m tools.image --again
+
+packages: $(VENV)/dev.stamp $(PAGE) ## Build what installing by hand takes, in build/packages
+	@$(BIN)/python tools/release.py packages
+
+# IMAGE is the image's name where hosts pull it from, without a version.
+catalog: $(VENV)/dev.stamp ## Write a catalog for Rancher with corral as its one entry, in build/catalog
+	@$(BIN)/python tools/release.py catalog --image $(or $(IMAGE),corral)
+
+release: $(VENV)/dev.stamp $(PAGE) ## Build all that is released, in dist, or refuse (see CONTRIBUTING.md)
+	@$(BIN)/python tools/release.py check
+	@$(MAKE) image
+	@$(BIN)/python tools/release.py release --image $(or $(IMAGE),corral)
+
 reference: $(VENV)/dev.stamp ## Write the pages of docs/reference from the code
 	@$(BIN)/python tools/reference.py
 
 docs: $(VENV)/dev.stamp ## Build the documentation as a site, in build/site
 	@$(BIN)/python tools/reference.py --check
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict # --quiet would count no warning
 
 lock: ## Pin the dependencies anew (needs uv; LOCK_FLAGS=--upgrade takes the newest versions)
 	@$(LOCK_COMMAND) $(LOCK_FLAGS) --group dev --output-file requirements.lock
 	@$(LOCK_COMMAND) $(LOCK_FLAGS) --group build --constraint requirements.lock --output-file requirements-runtime.lock
+	@$(LOCK_COMMAND) $(LOCK_FLAGS) --constraint requirements.lock --output-file requirements-agent.lock
+	@$(MAKE) $(VENV)/dev.stamp
+	@$(BIN)/python -m tools.image.wheels
 
 $(VENV)/dev.stamp: requirements.lock pyproject.toml tools/venv $(STALE)
 	@tools/venv "$(PYTHON)" $(VENV) $<
