@@ -30,7 +30,7 @@ SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 endif
 
 .PHONY: stale
-.PHONY: help demo page test test-docker bench soak fuzz lint style types imports format image reproducible packages catalog release reference docs lock clean
+.PHONY: help demo page test test-docker test-kernels bench soak fuzz lint style types imports format image reproducible packages catalog release reference docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,16 @@ test-docker: image ## Test the image and the stack with a real Docker engine (ne
 	@{ command -v nft && command -v ip; } >/dev/null || tools/apt-install nftables iproute2
 	@{ command -v iptables-legacy && command -v ipset; } >/dev/null || tools/apt-install iptables ipset
 	@$(BIN)/python -m tests.docker $(or $(TESTS),tests/docker)
+
+# KERNELS="5.10 6.1 6.12" names others of Debian's kernels, TESTS=tests/e2e other tests (docs/kernels.md).
+test-kernels: $(VENV)/dev.stamp $(PAGE) ## Run the kernel tests on the oldest kernel and others, in qemu (installs it by apt)
+	@command -v qemu-system-x86_64 >/dev/null || tools/apt-install qemu-system-x86
+	@{ command -v modprobe && command -v depmod; } >/dev/null || tools/apt-install kmod
+	@{ command -v nft && command -v ip && command -v tc; } >/dev/null || tools/apt-install nftables iproute2
+	@{ command -v iptables-legacy && command -v ipset; } >/dev/null || tools/apt-install iptables ipset
+	@command -v conntrack >/dev/null || tools/apt-install conntrack
+	@CORRAL_GUESTS=yes $(BIN)/python -m pytest -q tests/oldkernels
+	@$(BIN)/python -m tests.oldkernels --seed $(SEED) $(if $(KERNELS),--kernels "$(KERNELS)") $(if $(TESTS),--tests "$(TESTS)")
 
 bench: $(VENV)/dev.stamp ## Measure the compiler and the kernel path
 	@$(BIN)/python -m tests.bench
