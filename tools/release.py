@@ -123,11 +123,12 @@ def _day(section: Section) -> date:
 
 
 def notes_of(section: Section) -> str:
-    """What goes with the release: the section, what operators have to do first."""
+    """What goes with the release: the section, what operators have to do first; links into the tree as paths."""
     upgrading = section.part(UPGRADING)
     rest = re.sub(rf"^### {UPGRADING}\n.*?(?=^### |\Z)", "", section.body, flags=re.MULTILINE | re.DOTALL)
     first = f"## {UPGRADING}\n\n{upgrading}\n\n" if upgrading else ""
-    return f"# corral {section.version}\n\n{section.day}\n\n{first}{rest.strip().replace('### ', '## ')}\n"
+    notes = f"# corral {section.version}\n\n{section.day}\n\n{first}{rest.strip().replace('### ', '## ')}\n"
+    return re.sub(r"\[([^\]]+)\]\((?!\w+:)([^)]+)\)", r"\1 (`\2`)", notes)
 
 
 class Tree:
@@ -177,7 +178,10 @@ class Tree:
 
     def _git(self, *arguments: str) -> str:
         command = ["git", "-C", str(self.root), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
+        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+        if done.returncode != 0:
+            raise RefusedError(f"this takes a checkout of git: {done.stderr.strip()}")
+        return done.stdout
 
 
 def make_packages(tree: Tree, target: Path) -> None:
@@ -195,8 +199,9 @@ def build(tree: Tree, place: Path, umask: int) -> list[Path]:
     """Wheel and source of an export of the tree in `place`."""
     place.mkdir(parents=True)
     tree.export(place)
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-t", "sdist", "-d", "built"],
+    built = place.with_name(f"{place.name}-built")  # beside the export: the source would take in what lies there
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-t", "sdist", "-d", str(built)],
         cwd=place,
         env={**os.environ, "SOURCE_DATE_EPOCH": tree.commit_time},
         umask=umask,
@@ -204,7 +209,7 @@ def build(tree: Tree, place: Path, umask: int) -> list[Path]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    return sorted((place / "built").iterdir())
+    return sorted(built.iterdir())
 
 
 def pack(folder: Path, archive: Path, epoch: int) -> None:
@@ -249,7 +254,7 @@ def make_catalog(tree: Tree, image: str, target: Path) -> None:
 def make_release(tree: Tree, image: str, images: Path, target: Path) -> None:
     """All of it. Raises RefusedError before anything is made."""
     section = tree.check()
-    built = sorted(images.glob(f"corral-{tree.version}*")) if images.is_dir() else []
+    built = sorted(images.glob(f"corral-{tree.version}-*")) if images.is_dir() else []
     if not any(path.suffix == ".tar" for path in built):
         raise RefusedError(f"{images} has no image of {tree.version}: make image")
     with replacing(target) as made:

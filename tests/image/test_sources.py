@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +108,18 @@ def test_only_what_is_named_goes_to_the_engine() -> None:
     assert rules[0] == "*"
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     assert {word for line in copied for word in line.split()} == {line[1:] for line in rules if line.startswith("!")}
+
+
+def test_the_source_of_a_release_says_its_time_without_git(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    (tmp_path / "pyproject.toml").touch()
+    os.utime(tmp_path / "pyproject.toml", (1_700_000_000, 1_700_000_000))
+    told = subprocess.run(
+        [sys.executable, "-c", "from tools.image.__main__ import *; print(epoch(), repr(revision()))"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout == "1700000000 ''\n"

@@ -149,6 +149,23 @@ async def test_a_table_that_was_kept_enforces_after_a_boot_and_is_taken_over_as_
         assert await nft(sandbox, "list", "ruleset") == ""
 
 
+@pytest.mark.parametrize("which", ["ExecStop", "ExecReload"])
+async def test_a_disk_that_is_full_leaves_the_table_that_was_kept_before(which: str, tmp_path: Path) -> None:
+    """nft says nothing of what it could not write."""
+    unit, kept = Unit("corral-table.service", tmp_path), tmp_path / "var/lib/corral-table/nft"
+    kept.parent.mkdir(parents=True)
+    async with Sandbox(one_host()) as sandbox:
+        await sandbox.enforced()
+        script = unit[which].split(maxsplit=2)[2].strip("'")
+        assert (await run_on_host(sandbox, "/bin/sh", "-c", script)).status == 0
+        whole = kept.read_text()
+        assert whole.endswith("\n}\n")
+        full = "trap '' XFSZ; ulimit -f 1; "  # files of one block, as where no other is free
+        await run_on_host(sandbox, "/bin/sh", "-c", full + script)
+        assert 0 < (kept.parent / "new").stat().st_size < len(whole)
+        assert kept.read_text() == whole
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in UNITS.glob("*.service")))
 def test_systemd_takes_the_units(name: str, tmp_path: Path) -> None:
     """Without a word; the command of the real unit is on no machine that tests run on."""

@@ -18,6 +18,13 @@ import corral
 from .tool import ROOT, tool
 
 NEXT = "77.1.0"
+IMAGE = [f"corral-{NEXT}-amd64.{kind}" for kind in ("tar", "cdx.json", "sizes.txt")]  # as tools/image writes them
+SAID = """Nothing is asked for.
+
+### Fixed
+
+- A thing, see [the page](docs/page.md#a-heading) and [its format](https://example.org/format).
+"""
 CHANGELOG = f"""# Changelog
 
 ## [Unreleased]
@@ -26,12 +33,7 @@ CHANGELOG = f"""# Changelog
 
 ### Upgrading
 
-Nothing is asked for.
-
-### Fixed
-
-- A thing.
-
+{SAID}
 ## [0.9.1] - 2026-11-22
 
 - The one before.
@@ -53,7 +55,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(tree, "init", "--quiet")
     _commit(tree)
     (tree / "build/image").mkdir(parents=True)
-    for name in (f"corral-{NEXT}-amd64.tar", f"corral-{NEXT}-amd64.spdx.json", "corral-0.9.1-amd64.tar"):
+    for name in (*IMAGE, "corral-0.9.1-amd64.tar", f"corral-{NEXT}0-amd64.tar"):
         (tree / "build/image" / name).write_text(name)
     return tree
 
@@ -95,8 +97,7 @@ def test_a_release_has_everything(released: Path) -> None:
             "corral-table.service",
             "corral.env",
             "corral.service",
-            f"corral-{NEXT}-amd64.spdx.json",
-            f"corral-{NEXT}-amd64.tar",
+            *IMAGE,
             f"corral-{NEXT}-py3-none-any.whl",
             f"corral-{NEXT}.tar.gz",
             f"corral-catalog-{NEXT}.tar.gz",
@@ -109,8 +110,7 @@ def test_what_contributing_lists_is_what_there_is(released: Path) -> None:
     rows = re.findall(r"^ +\| (`.*?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
     made = {path.name.replace(NEXT, "x.y.z").replace("amd64", "ARCH") for path in released.iterdir()}
-    assert made - listed == {"corral-x.y.z-ARCH.spdx.json"}
-    assert listed - made == set()
+    assert made == listed
 
 
 def test_sums_are_those_of_the_files(released: Path) -> None:
@@ -133,6 +133,15 @@ def test_the_wheel_has_the_page_and_the_version(released: Path) -> None:
     assert "corral/web/dist/index.html" in names
     assert f"\nVersion: {NEXT}\n" in metadata
     assert not [name for name in names if not name.startswith(("corral/", "corral-"))]
+
+
+def test_the_source_has_what_git_has_and_the_page_and_no_more(released: Path, template: Path) -> None:
+    with tarfile.open(released / f"corral-{NEXT}.tar.gz") as source:
+        names = {member.name.partition("/")[2] for member in source.getmembers()}
+    listed = subprocess.run(["git", "-C", template, "ls-files"], check=True, capture_output=True, text=True)  # noqa: S603, S607
+    page = {str(path.relative_to(template)) for path in (template / tool.PAGE).rglob("*") if path.is_file()}
+    assert page
+    assert names == {*listed.stdout.splitlines(), *page, "PKG-INFO"}
 
 
 def test_a_wheel_made_of_the_source_is_the_wheel(released: Path, tmp_path: Path) -> None:
@@ -171,7 +180,8 @@ def test_the_catalog_names_image_and_version(released: Path) -> None:
 
 def test_notes_begin_with_what_operators_have_to_do(released: Path) -> None:
     assert (released / "NOTES.md").read_text() == (
-        f"# corral {NEXT}\n\n2026-12-01\n\n## Upgrading\n\nNothing is asked for.\n\n## Fixed\n\n- A thing.\n"
+        f"# corral {NEXT}\n\n2026-12-01\n\n## Upgrading\n\nNothing is asked for.\n\n## Fixed\n\n"
+        "- A thing, see the page (`docs/page.md#a-heading`) and [its format](https://example.org/format).\n"
     )
 
 
@@ -202,7 +212,7 @@ WRONG_CHANGELOGS = {
     "no section": (("## [77.1.0] - 2026-12-01", "## [77.0.9] - 2026-12-01"), "no section ## [77.1.0]"),
     "no date": (("## [77.1.0] - 2026-12-01", "## [77.1.0]"), "77.1.0 has 'no date'"),
     "no such day": (("2026-12-01", "2026-02-30"), "77.1.0 has '2026-02-30'"),
-    "nothing said": (("Nothing is asked for.\n\n### Fixed\n\n- A thing.\n", ""), "the section of 77.1.0 says nothing"),
+    "nothing said": ((SAID, ""), "the section of 77.1.0 says nothing"),
     "no upgrading": (("### Upgrading", "### Added"), "77.1.0 needs a part ### Upgrading"),
     "upgrading empty": (("Nothing is asked for.\n", ""), "77.1.0 needs a part ### Upgrading"),
     "not greater": (("[0.9.1]", "[77.1.1]"), "77.1.0 comes after 77.1.1, and is not greater"),
@@ -266,6 +276,16 @@ def refused_packages(tree: Path, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
     assert run(tree, "packages") == 1
     return capsys.readouterr().err
+
+
+def test_outside_of_a_repository_nothing_is_made(template: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in the source of a release: what can be made of that is there already."""
+    away = (template / ".git").rename(template.parent / "git-away")
+    try:
+        assert refused(template, capsys).startswith("this takes a checkout of git: fatal: not a git repository")
+        assert refused_packages(template, capsys).startswith("this takes a checkout of git")
+    finally:
+        away.rename(template / ".git")
 
 
 def test_this_tree_is_in_the_form_that_a_release_needs() -> None:

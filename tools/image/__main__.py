@@ -2,8 +2,8 @@
 
 Writes its archive, its bill of materials and the sizes of its parts to build/image. With --again, builds it once more
 from a copy of the tree and from nothing that was built before, and compares the layers with those of the archive.
-From the environment: BASE_IMAGE and BASE_DIGEST, SOURCE_DATE_EPOCH (else the time of the last commit), SOURCE (the
-address of the sources, for a label).
+From the environment: BASE_IMAGE and BASE_DIGEST, SOURCE_DATE_EPOCH (else the time of the last commit, or of the files
+of a release's source), SOURCE (the address of the sources, for a label).
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def revision() -> str:
     """The commit, and whether the tree differs from it; empty outside of a repository."""
     try:
         commit = output("git", "rev-parse", "HEAD")
-    except subprocess.CalledProcessError:
+    except (subprocess.CalledProcessError, FileNotFoundError):  # no repository, or no git
         return ""
     return f"{commit}-modified" if output("git", "status", "--porcelain") else commit
 
@@ -137,7 +137,10 @@ def revision() -> str:
 def epoch() -> int:
     """The time that corral's files get, in seconds."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(given or output("git", "log", "-1", "--format=%ct"))
+    try:
+        return int(given or output("git", "log", "-1", "--format=%ct"))
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return int((ROOT / "pyproject.toml").stat().st_mtime)  # which a release's source has from the commit
 
 
 def base_image() -> tuple[str, str]:
