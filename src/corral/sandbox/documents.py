@@ -111,7 +111,7 @@ class _Writer:
             "start_count": container.start_count,
             "create_index": container.create_index,
             "environment_uuid": records.uuid,
-            "external_id": container.uuid.replace("-", "") * 2,
+            "external_id": container.external_id,
             "metadata_kind": "container",
         }
 

@@ -50,17 +50,18 @@ class Environment:
     """Hosts, stacks, services, containers and networks. `listeners` are called at every change, in order.
 
     A new environment has the infrastructure that Rancher puts on every host: the overlay's router, its CNI driver
-    and the metadata service. Services are named `stack/service`, containers by their name.
+    and the metadata service. Services are named `stack/service`, containers by their name. `bridge` is what the managed
+    network's containers hang on.
     """
 
-    def __init__(self, name: str = "Default", *, hosts: int = 2, namespace: str = "1a5") -> None:
+    def __init__(self, name: str = "Default", *, hosts: int = 2, namespace: str = "1a5", bridge: str = BRIDGE) -> None:
         self._seed = uuid.uuid5(uuid.NAMESPACE_OID, namespace)
         self._ids: dict[str, count[int]] = {}
         self._addresses: dict[str, count[int]] = {}
         self.project_id = namespace
         self.records = Records(name, str(self._seed))
         self.listeners: list[Callable[[ResourceChange], None]] = []
-        self._managed = self._add_networks()
+        self._managed = self._add_networks(bridge)
         self._add_infrastructure()
         for _ in range(hosts):
             self.add_host()
@@ -184,9 +185,14 @@ class Environment:
         block, offset = divmod(number, ADDRESSES_OF_BLOCK)
         return f"10.42.{host + 1 + 16 * block}.{offset + 1}"
 
-    def set_running(self, name: str, address: str | None) -> ContainerRecord:
-        """The container runs at `address`; None for one that shares another's network or is on none."""
-        return self._update(self.container(name), state="running", address=address)
+    def set_running(self, name: str, address: str | None, *, external_id: str | None = None) -> ContainerRecord:
+        """The container runs at `address`; None for one that shares another's network or is on none.
+
+        `external_id` is Docker's id for it, where there is a Docker.
+        """
+        container = self.container(name)
+        docker_id = external_id or container.external_id or container.uuid.replace("-", "") * 2
+        return self._update(container, state="running", address=address, external_id=docker_id)
 
     def set_state(self, name: str, state: str) -> ContainerRecord:
         """Put a container into any state."""
@@ -236,14 +242,14 @@ class Environment:
         """Replace the managed network's policy; nothing is validated."""
         return self._update(self.network, policy=policy, default_policy_action=default_action)
 
-    def _add_networks(self) -> str:
+    def _add_networks(self, bridge: str) -> str:
         for name in ("host", "none", "container", "bridge"):
             kind = f"docker{name.title()}" if name != "none" else "dockerNone"
             self._put(NetworkRecord(**self._identity("n"), name=name, kind=kind))
         cni = {
             "name": "rancher-cni-network",
             "type": "rancher-bridge",
-            "bridge": BRIDGE,
+            "bridge": bridge,
             "bridgeSubnet": MANAGED_SUBNET,
         }
         managed = NetworkRecord(**self._identity("n"), name="ipsec", kind="cniNetwork", cni=cni)

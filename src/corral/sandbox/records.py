@@ -64,7 +64,7 @@ class ContainerRecord:
     """A container; `host`, `stack`, `service`, `network`, `network_from` and the values of `links` are ids.
 
     `launch` names the sidekick that it is, and is empty for a service's primary container. `ports` are the published
-    ones, as the metadata writes them.
+    ones, as the metadata writes them. `external_id` is Docker's.
     """
 
     id: str
@@ -85,6 +85,7 @@ class ContainerRecord:
     ports: tuple[str, ...] = ()
     create_index: int = 1
     start_count: int = 1
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

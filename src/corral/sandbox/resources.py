@@ -112,7 +112,7 @@ def _container(records: Records, container: ContainerRecord) -> Json:
         "system": container.system,
         "startCount": container.start_count,
         "createIndex": container.create_index,
-        "externalId": container.uuid.replace("-", "") * 2,
+        "externalId": container.external_id,
     }
 
 

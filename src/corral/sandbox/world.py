@@ -113,15 +113,7 @@ class Sandbox:
 
     def scene(self) -> Scene:
         """What the reference verdict judges by, from this environment as the metadata shows it."""
-        network = self.environment.network
-        inventory = Inventory()
-        document = render_root(self.environment.records, self.environment.host(0))
-        inventory.load(SnapshotDecoder().decode(encode(document)), 0.0)
-        return Scene(
-            policy=parse_policy(network.policy, network.default_policy_action),
-            subnets=inventory.network.subnets if inventory.network else (),
-            endpoints=inventory.endpoints,
-        )
+        return scene_of(self.environment)
 
     # ---- traffic
 
@@ -207,20 +199,7 @@ class Sandbox:
     async def enforced(self, patience: float = 20.0) -> None:
         """Wait until every agent enforces the present policy and knows every endpoint. Raises UnreachableError."""
         scene = self.scene()
-        rules = [str(rule) for rule in scene.policy.rules]
-        default = str(scene.policy.default) if scene.policy.default_is_set else "not set (allow)"
-
-        def holds(state: dict[str, Any]) -> bool:
-            policy = state["policy"]
-            return (
-                state["status"] == "ready"
-                and policy["in_force"]
-                and (policy["default"], policy["rules"]) == (default, rules)
-                and state["inventory"]["endpoints"] == len(scene.endpoints)
-                and not state["kernel"]["pending"]
-            )
-
-        await self._until(holds, patience)
+        await self._until(lambda state: in_force(scene, state), patience)
 
     async def _until(self, holds: Callable[[dict[str, Any]], bool], patience: float) -> None:
         last: dict[str, object] = {}
@@ -331,6 +310,32 @@ class Sandbox:
 
     async def _in_builder(self, work: Callable[..., _Result], *arguments: object) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._builder, work, *arguments)
+
+
+def scene_of(environment: Environment) -> Scene:
+    """What the reference verdict judges by, from an environment as the metadata shows it."""
+    network = environment.network
+    inventory = Inventory()
+    document = render_root(environment.records, environment.host(0))
+    inventory.load(SnapshotDecoder().decode(encode(document)), 0.0)
+    return Scene(
+        policy=parse_policy(network.policy, network.default_policy_action),
+        subnets=inventory.network.subnets if inventory.network else (),
+        endpoints=inventory.endpoints,
+    )
+
+
+def in_force(scene: Scene, state: Mapping[str, Any]) -> bool:
+    """Whether an agent says that the kernel holds the scene's policy, for every endpoint of it."""
+    policy = state["policy"]
+    default = str(scene.policy.default) if scene.policy.default_is_set else "not set (allow)"
+    return (
+        state["status"] == "ready"
+        and policy["in_force"]
+        and (policy["default"], policy["rules"]) == (default, [str(rule) for rule in scene.policy.rules])
+        and state["inventory"]["endpoints"] == len(scene.endpoints)
+        and not state["kernel"]["pending"]
+    )
 
 
 async def _state_of(agent: Agent) -> dict[str, Any] | str:
