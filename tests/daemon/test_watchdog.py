@@ -15,7 +15,7 @@ from corral.sandbox.namespace import Namespace
 
 # A process with a loop under watch, which does something at its first turn. It says `turns` for each line it is told.
 PROGRAM = """
-import asyncio, re, select, sys
+import asyncio, os, re, select, sys, time
 import uvloop
 from corral.daemon.logs import configure_logs
 from corral.daemon.watchdog import Watchdog
@@ -25,6 +25,16 @@ def wait_in_the_loop():
 
 def hold_the_interpreter():
     re.match(r"(a+)+$", "a" * 64 + "b")
+
+def compute_where_another_does():
+    '''A twentieth of a second, for which it needs seconds, on a processor that it shares and is of little weight on.'''
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.nice(10)
+    began, used = time.monotonic(), time.thread_time()
+    while time.thread_time() - used < 0.1:
+        pass
+    took = time.monotonic() - began
+    print("starved" if took > 0.5 else f"took {took} s", flush=True)
 
 def nothing():
     pass
@@ -105,6 +115,36 @@ def test_a_process_that_was_stopped_goes_on() -> None:
         assert turns(process)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
+        assert turns(process)
+
+
+# Keeps busy the processor that the program above takes, too.
+OTHER = """
+import os, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+print(flush=True)
+began = time.monotonic()
+while time.monotonic() - began < 60:
+    pass
+"""
+
+
+@contextmanager
+def a_busy_processor() -> Iterator[None]:
+    with subprocess.Popen([sys.executable, "-c", OTHER], stdout=subprocess.PIPE) as other:  # noqa: S603
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            yield
+        finally:
+            other.kill()
+
+
+def test_a_loop_that_has_to_wait_for_a_processor_is_left_alone() -> None:
+    """As on a host that is overloaded, where a new process would fare no better."""
+    with a_busy_processor(), watched("compute_where_another_does") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "starved\n"
         assert turns(process)
 
 

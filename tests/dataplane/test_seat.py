@@ -101,6 +101,23 @@ def test_a_crowd_in_front_of_the_seat_does_not_hide_that_it_is_free(name: str) -
             assert says(second) == "has it"
 
 
+def test_who_has_gone_again_takes_no_place(name: str) -> None:
+    """The kernel's queue keeps them until they are received: after some restarts nobody else could wait."""
+    with take_seat(lambda holder: pytest.fail(str(holder)), "\0" + name) as seat, ExitStack() as stack:
+        for _ in range(3 * WAITING):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as passer_by:
+                passer_by.setblocking(False)
+                passer_by.connect("\0" + name)
+            seat.receive()
+        others = [stack.enter_context(agent(name)) for _ in range(2)]
+        for other in others:
+            assert says(other) == f"waits for {os.getpid()} of {os.getuid()}"
+            seat.receive()
+        assert not _who_say_something(others, 0.2)
+        seat.close()
+        assert [says(who) for who in _who_say_something(others, 10)] == ["has it"]
+
+
 def test_each_network_namespace_has_its_own() -> None:
     places = [Namespace.create() for _ in range(2)]
     try:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
 
+from corral.dataplane.seat import NAME, WAITING
 from corral.sandbox.agents import Agent
 from corral.sandbox.probes import Outcome
 from corral.sandbox.world import Sandbox
@@ -69,6 +73,21 @@ async def test_the_second_waits_and_nothing_is_fought_over(settings: dict[str, s
                 second.signal(number)
             assert second.alive
             assert await second.stop() == 0
+
+
+async def test_those_who_come_and_go_leave_the_place_for_who_waits() -> None:
+    """As agents do that are told to start again and again, or another user's, which look now and then."""
+    async with Sandbox(one_host(), lag=0.05) as sandbox:
+        await sandbox.enforced()
+        with sandbox.topology.hosts[0].namespace:
+            for _ in range(3 * WAITING):
+                with socket.socket(socket.AF_UNIX) as passer_by:
+                    passer_by.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))
+                    passer_by.connect(NAME)
+        with another(sandbox) as second:
+            await until_it_waits(second)
+            holder = json.loads(second.log(1 << 20).splitlines()[-1])
+            assert holder["uid"] == os.getuid()  # only who has got a place is told
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])

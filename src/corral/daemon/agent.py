@@ -39,7 +39,7 @@ from corral.daemon.watchdog import Watchdog
 from corral.dataplane.base import Dataplane
 from corral.dataplane.flows.flowlog import FlowLog
 from corral.dataplane.kernel import KernelDataplane
-from corral.dataplane.seat import Holder, take_seat
+from corral.dataplane.seat import Holder, Seat, take_seat
 from corral.errors import DataplaneError
 from corral.nft.tracker import Tracker
 from corral.policy.enforcement import Enforcement
@@ -75,14 +75,14 @@ def run_agent(settings: Settings) -> None:
     # A thread that computes (see `selfcheck`) hands over to the loop after so many seconds, not after 5 ms each time.
     sys.setswitchinterval(0.0005)
     factory = uvloop.new_event_loop if settings.loop == "uvloop" else None
-    with _seat():
-        asyncio.Runner(loop_factory=factory).run(_serve(settings, levels))
+    with _seat() as seat:
+        asyncio.Runner(loop_factory=factory).run(_serve(settings, levels, seat))
     # All is closed. A name look-up that hangs in a thread would hold up the exit for as long as the resolver tries.
     sys.stderr.flush()
     os._exit(0)
 
 
-def _seat() -> AbstractContextManager[object]:
+def _seat() -> AbstractContextManager[Seat | None]:
     """What keeps other agents waiting as long as the context lasts."""
     try:
         return take_seat(_tell_of)
@@ -96,7 +96,9 @@ def _tell_of(holder: Holder | None) -> None:
     log.warning("another agent is at work in this network namespace: waiting until it ends", **who)
 
 
-async def _serve(settings: Settings, levels: LevelSwitch) -> None:
+async def _serve(settings: Settings, levels: LevelSwitch, seat: Seat | None) -> None:
+    if seat is not None:
+        asyncio.get_running_loop().add_reader(seat.fileno(), seat.receive)
     async with KernelDataplane() as dataplane:
         agent = Agent(
             settings,

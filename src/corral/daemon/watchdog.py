@@ -4,7 +4,8 @@ The table stays in the kernel meanwhile. A loop that hangs learns of nothing, an
 health checks do not reach every set-up.
 
 A thread counts how often in a row it woke and found the loop where it was. Only time in which the process runs counts
-that way: one that was stopped, frozen or suspended, or that a busy machine does not let run, goes on where it was.
+that way: one that was stopped, frozen or suspended goes on where it was. Nor does time count for which a busy machine,
+or a limit of CPU time, kept the loop's thread waiting for a processor, where the kernel tells (CONFIG_SCHED_INFO).
 Code that never lets go of the interpreter holds up that thread, too; for it there is the interpreter's own alarm,
 which knows no such mercy, and has more patience.
 """
@@ -16,6 +17,7 @@ import faulthandler
 import os
 import threading
 import time
+from pathlib import Path
 
 import structlog
 
@@ -32,8 +34,8 @@ PATIENCE = 1.0
 class Watchdog:
     """`run` is a task of the loop that is watched.
 
-    Ends the process with status 1 after the loop has not turned for `misses` intervals of `interval` seconds, or, while
-    not even a thread gets to run, after `alarm` seconds.
+    Ends the process with status 1 after the loop has not turned for `misses` intervals of `interval` seconds in which
+    it could have, or, while not even a thread gets to run, after `alarm` seconds.
     """
 
     def __init__(self, interval: float = INTERVAL, misses: int = MISSES, alarm: float = ALARM) -> None:
@@ -45,7 +47,8 @@ class Watchdog:
 
     async def run(self) -> None:
         """Tell for ever that the loop turns; being cancelled ends the watch."""
-        thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        of_loop = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+        thread = threading.Thread(target=self._watch, args=(of_loop,), name="watchdog", daemon=True)
         thread.start()
         try:
             while True:
@@ -55,16 +58,16 @@ class Watchdog:
             self._over.set()
             thread.join()  # it wakes up at once
 
-    def _watch(self) -> None:
-        seen, missed = 0, 0
-        while missed < self._misses:
+    def _watch(self, of_loop: Path) -> None:
+        seen, missed, waited = 0, 0, _kept_waiting(of_loop)
+        while missed - (_kept_waiting(of_loop) - waited) / self._interval < self._misses - 0.5:
             faulthandler.dump_traceback_later(self._alarm, exit=True)
             if self._over.wait(self._interval):
                 faulthandler.cancel_dump_traceback_later()
                 return
-            turns = self._turns
-            missed = missed + 1 if turns == seen else 0
-            seen = turns
+            missed += 1
+            if self._turns != seen:
+                seen, missed, waited = self._turns, 0, _kept_waiting(of_loop)
         self._end()
 
     def _end(self) -> None:
@@ -79,3 +82,11 @@ class Watchdog:
     def _tell(self) -> None:
         seconds = self._interval * self._misses
         log.critical("the event loop hangs: this process ends, for a new one to start", seconds=seconds)
+
+
+def _kept_waiting(schedstat: Path) -> float:
+    """For how many seconds a thread could have run and had no processor; 0 where the kernel does not tell."""
+    try:
+        return int(schedstat.read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0

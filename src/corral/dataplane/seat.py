@@ -2,7 +2,7 @@
 
 The seat is a name for a Unix socket without a file. Such names belong to the network namespace, like the table,
 whatever container their process is in; and the kernel takes them back when that process ends, however it ends. Who
-waits is connected to the holder, who accepts nobody: the connection breaks in the moment in which the seat is free.
+waits is connected to the holder, who says nothing: the connection breaks in the moment in which the seat is free.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import os
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from corral.errors import DataplaneError
 
@@ -35,8 +38,45 @@ class Holder:
     uid: int
 
 
-def take_seat(waiting: Callable[[Holder | None], None], name: str = NAME) -> socket.socket:
-    """Wait for the seat of this network namespace, and take it; it is held as long as the socket that is returned.
+class Seat:
+    """Held until it is closed, or the process ends."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        listening.setblocking(False)
+        self._listening = listening
+        self._waiting: deque[socket.socket] = deque()
+
+    def fileno(self) -> int:
+        """To be watched: when it can be read, somebody has come, and is to be received."""
+        return self._listening.fileno()
+
+    def receive(self) -> None:
+        """Take one who has come out of the kernel's queue, which keeps the places of those who have gone again.
+
+        There are places for WAITING of them: the one who came first has to come again.
+        """
+        with suppress(OSError):  # gone, or no file descriptor is left
+            self._waiting.append(self._listening.accept()[0])
+        if len(self._waiting) > WAITING:
+            self._waiting.popleft().close()
+
+    def close(self) -> None:
+        """Free it."""
+        self._listening.close()
+        while self._waiting:
+            self._waiting.pop().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def take_seat(waiting: Callable[[Holder | None], None], name: str = NAME) -> Seat:
+    """Wait for the seat of this network namespace, and take it.
 
     `waiting` is told once, if it is taken: by whom, if that can be found out. Blocks, but heeds signals. Raises
     DataplaneError where such sockets are forbidden, and when somebody has it for PATIENCE seconds who may be no agent:
@@ -57,7 +97,7 @@ def take_seat(waiting: Callable[[Holder | None], None], name: str = NAME) -> soc
         if time.monotonic() > patient_until:
             raise DataplaneError("the seat of this network namespace is taken by somebody who may be no agent")
         time.sleep(PAUSE)
-    return seat
+    return Seat(seat)
 
 
 def _taken(name: str) -> socket.socket | None:
