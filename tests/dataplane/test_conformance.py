@@ -159,12 +159,12 @@ async def test_flushing_replaces_rules(filled: Dataplane) -> None:
     assert (await content(filled)).chains["check"].rules == (rule,)
 
 
-async def test_a_map_can_be_looked_up_like_a_set(filled: Dataplane) -> None:
-    rule = NftRule((InSet(Field.CLIENT, "idle"), ACCEPT))
-    await commit(filled, AddRule("empty", rule))
-    assert (await content(filled)).chains["empty"].rules == (rule,)
-    with pytest.raises(CommitError, match="EBUSY"):
-        await commit(filled, DeleteSet("idle"))
+async def test_a_map_is_not_looked_up_like_a_set() -> None:
+    """Newer kernels take that, and 5.10 does not: so the fake does not either, for whoever would rely on it."""
+    fake = FakeDataplane()
+    await fake.commit(creation(WORKED_EXAMPLE))
+    with pytest.raises(CommitError, match="EINVAL"):
+        await commit(fake, AddRule("empty", NftRule((InSet(Field.CLIENT, "idle"), ACCEPT))))
 
 
 async def test_objects_come_and_go(filled: Dataplane) -> None:

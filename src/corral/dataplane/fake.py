@@ -226,7 +226,8 @@ def _check_rule(table: Contents, rule: NftRule) -> None:
 def _check_expression(table: Contents, part: Expression) -> None:
     match part:
         case InSet(_, name):
-            _refuse_if(name not in table.sets and name not in table.maps, errno.ENOENT)
+            _refuse_if(name in table.maps, errno.EINVAL)  # newer kernels take it, 5.10 does not
+            _refuse_if(name not in table.sets, errno.ENOENT)
         case LimitEach(_, name):
             _refuse_if(name not in table.sets and name not in table.maps, errno.ENOENT)
             _refuse_if(name not in table.sets or table.sets[name].type is not SetType.DYNAMIC, errno.EOPNOTSUPP)
