@@ -19,12 +19,16 @@ from tests.oldkernels import machine
 from tests.oldkernels.machine import Outcome
 from tests.oldkernels.packages import KEPT, Kernel, NoKernelError, kernel
 
+# What an emulated processor gets through in a few minutes; the rest of tests/kernel takes far longer there.
 TESTS = (
-    "tests/kernel",
+    "tests/kernel/test_adoption.py",
+    "tests/kernel/test_packets.py",
+    "tests/kernel/test_without_logs.py",
+    "tests/kernel/test_commit.py",
+    "tests/kernel/test_repairs.py",
+    "tests/kernel/test_denied_clients.py",
     "tests/dataplane/test_bridge.py",
     "tests/dataplane/test_conformance.py",
-    "tests/dataplane/test_kernel.py",
-    "tests/dataplane/host",
     "tests/dataplane/flows",
 )
 _TIMEOUT = 3600  # seconds
@@ -62,7 +66,7 @@ class Result:
 def main() -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.oldkernels", description="Run tests on other kernels.")
-    parser.add_argument("--kernels", default="5.10 6.12", help="series of Debian's kernels, like 5.10")
+    parser.add_argument("--kernels", default="5.10", help="series of Debian's kernels, like 5.10")
     parser.add_argument("--tests", default=" ".join(TESTS), help="files, folders and options for pytest")
     parser.add_argument("--seed", default="0", help="of the random tests")
     given = parser.parse_args()

@@ -13,6 +13,10 @@ from corral.support.obstruction import foreign_chains, pasturestack_leftovers, r
 _CROWDED = 0.8  # of connection tracking
 _CLOCK_OFF = 300.0  # seconds
 
+# By their names in kernels that have them all; newer ones have some of them in nf_tables.
+_NEEDED_MODULES = "nf_tables, nft_ct, nft_counter and nft_objref"
+_LOGGING_MODULES = "nfnetlink_log, nft_log and nft_limit"
+
 
 def judge(findings: Findings) -> list[Check]:
     """Every check, in the order in which they are best mended."""
@@ -53,9 +57,9 @@ def _kernel(findings: Findings) -> Iterator[Found]:
     for inability in inabilities:
         found = f"the kernel refuses {inability.feature}: {inability.error}"
         if inability.optional:
-            yield "warning", found, "load the module nfnetlink_log; the policy is enforced without it, too"
+            yield "warning", found, f"load the modules {_LOGGING_MODULES}; the policy is enforced without, too"
         else:
-            yield "problem", found, "use a kernel with nftables, 4.18 or later, with the modules nf_tables and nft_ct"
+            yield "problem", found, f"use a kernel with nftables, 5.10 or later, and its modules {_NEEDED_MODULES}"
 
 
 def _agent(findings: Findings) -> Iterator[Found]:
