@@ -158,7 +158,7 @@ def test_version_is_in_one_place() -> None:
     "forbidden",
     [
         r"index[-]url|find[-]links|\"resolved\": *\"http|registry *= *\"http",
-        r"\b(pypi|pythonhosted|debian|docker)\.(org|com)\b|\bdocker\.io[/:]",  # docker.io alone is a package of Debian's
+        r"\b(pypi|pythonhosted|debian|docker)\.(org|com)\b|\bdocker\.io[/:]",  # docker.io alone is a Debian package
         r"(^|[^\w.])/(work|farm|root|home)/",
         r"/tmp/[a-z]",  # noqa: S108
     ],
