@@ -71,8 +71,8 @@ test-docker: image ## Test the image and the stack with a real Docker engine (ne
 	@{ command -v iptables-legacy && command -v ipset; } >/dev/null || tools/apt-install iptables ipset
 	@$(BIN)/python -m tests.docker $(or $(TESTS),tests/docker)
 
-# KERNELS="6.1 6.12" names others of Debian's kernels, TESTS=tests/kernel other tests (docs/kernels.md).
-test-kernels: $(VENV)/dev.stamp $(PAGE) ## Run kernel tests on the oldest supported kernel, in qemu (installs it by apt)
+# KERNELS="6.1 6.18" names others of Debian's kernels, TESTS=tests/kernel other tests (docs/kernels.md).
+test-kernels: $(VENV)/dev.stamp $(PAGE) ## Run kernel tests on the oldest supported kernel and another, in qemu (installs it by apt)
 	@command -v qemu-system-x86_64 >/dev/null || tools/apt-install qemu-system-x86
 	@{ command -v modprobe && command -v depmod; } >/dev/null || tools/apt-install kmod
 	@{ command -v nft && command -v ip && command -v tc; } >/dev/null || tools/apt-install nftables iproute2

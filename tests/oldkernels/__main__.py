@@ -66,7 +66,7 @@ class Result:
 def main() -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.oldkernels", description="Run tests on other kernels.")
-    parser.add_argument("--kernels", default="5.10", help="series of Debian's kernels, like 5.10")
+    parser.add_argument("--kernels", default="5.10 6.12", help="series of Debian's kernels, like 5.10")
     parser.add_argument("--tests", default=" ".join(TESTS), help="files, folders and options for pytest")
     parser.add_argument("--seed", default="0", help="of the random tests")
     given = parser.parse_args()
